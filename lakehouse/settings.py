@@ -1,0 +1,94 @@
+"""The environment, read once into typed settings. No other module reads `os.environ`."""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The checkout that this package was installed from (editable), or the folder above the installed package."""
+
+
+def _default_home() -> Path:
+    base = PROJECT if (PROJECT / "workspace.yaml").exists() else Path.cwd()
+    return base / ".lakehouse"
+
+
+class Settings(BaseSettings):
+    """Every setting, each read from the variable `LAKEHOUSE_<NAME>`; all have a default that works on a laptop."""
+
+    model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore")
+
+    home: Path = Field(default_factory=_default_home)
+    """All state: landing, warehouse, Dagster's instance, the engine's files, reports."""
+    landing: str | None = None
+    """Where source files arrive: `<landing>/<source>/<table>/<arrival day>/…`. Default `<home>/landing`."""
+    storage: str | None = None
+    """Where tables live. On a cluster, a place that engine and clients both see. Default `<home>/warehouse`."""
+    contracts: Annotated[tuple[Path, ...], NoDecode] = ()
+    """More folders of contracts, separated as in PATH."""
+    sample: bool = True
+    """Whether the contracts of the sample shop that ship with the package are loaded."""
+    spark_remote: SecretStr | None = None
+    """`sc://…` of another Spark Connect server; empty: the embedded engine."""
+    jars: Path | None = None
+    """Where Spark's jars are kept once resolved. Default `<home>/jars`."""
+    engine_memory: str | None = None
+    """Heap of the embedded engine, such as `3g`. Default: a quarter of the machine, between 1 and 8 GiB."""
+    engine_cores: int | None = None
+    """Cores of the embedded engine. Default: all that this process may use."""
+    engine_idle_minutes: float = 30
+    """The embedded engine stops by itself after so many minutes without a query."""
+    dbt_target: str = "prod"
+    """The dbt target that Dagster builds: `prod`, or `dev` (own schemas, recent days only)."""
+
+    @field_validator("contracts", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part) for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("home", "jars", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else value
+
+    @property
+    def landing_dir(self) -> str:
+        return (self.landing or str(self.home / "landing")).rstrip("/")
+
+    @property
+    def storage_dir(self) -> str:
+        return (self.storage or str(self.home / "warehouse")).rstrip("/")
+
+    @property
+    def jars_dir(self) -> Path:
+        return self.jars or self.home / "jars"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def engine_dir(self) -> Path:
+        return self.home / "engine"
+
+    @property
+    def dbt_project_dir(self) -> Path:
+        return PROJECT / "dbt"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process; raises pydantic's ValidationError where a variable cannot be read."""
+    return Settings()
+
+
+def executable(name: str) -> str:
+    """The path of a console script installed beside this Python, whatever PATH says."""
+    return str(Path(sys.executable).parent / name)
