@@ -1,0 +1,249 @@
+"""Take landed files into a bronze table: one row a record, the record's text untouched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.bronze.landing import LandedFile, refuse_oversized
+from lakehouse.contracts.model import Contract
+from lakehouse.storage import tables
+from lakehouse.storage.notes import commit_note, notes
+from lakehouse.storage.tables import Field, literal
+
+BRONZE = (
+    Field("record", "string", "The record as it arrived: one JSON document, or one CSV line."),
+    Field("header", "string", "The header line of the record's CSV file; null for other formats."),
+    Field("is_decoded", "boolean", "False where the record's bytes are not text in the contract's encoding."),
+    Field("file", "string", "Path of the file below landing."),
+    Field("position", "bigint", "Place of the record in its file: the line of JSON, the record of CSV, from 1."),
+    Field("arrived_on", "date", "The arrival day: the folder that the file was landed in."),
+    Field("file_modified_at", "timestamp", "When the file was last written (UTC)."),
+    Field("batch", "bigint", "The batch that took the record; grows with every batch of the table."),
+    Field("ingested_at", "timestamp", "When the batch took the record (UTC)."),
+)
+FILES = "ops.files"
+_FILES = (
+    Field("table_name", "string", "The table that the file belongs to."),
+    Field("file", "string", "Path of the file below landing."),
+    Field("arrived_on", "date", "The arrival day."),
+    Field("size_bytes", "bigint", "Size of the file when it was taken."),
+    Field("modified_at", "timestamp", "When the file was last written (UTC)."),
+    Field("records", "bigint", "Records found in it."),
+    Field("batch", "bigint", "The batch that took it."),
+    Field("taken_at", "timestamp", "When it was taken (UTC)."),
+)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one batch took: counts, bytes of the files, and the batch's number (None: there was nothing to take)."""
+
+    batch: int | None
+    files: int
+    records: int
+    bytes: int
+    records_by_day: dict[date, int]
+
+
+class ConcurrentWriterError(Exception):
+    """Another writer committed to the same table in between; the work is safe to run again."""
+
+
+def new_batch(previous: int) -> int:
+    """A batch's number: microseconds since 1970, and always more than the table's previous one."""
+    return max(int(datetime.now(UTC).timestamp() * 1_000_000), previous + 1)
+
+
+def ensure_tables(spark: SparkSession, storage: str, contract: Contract) -> None:
+    tables.ensure(
+        spark,
+        storage,
+        contract.bronze_table,
+        BRONZE,
+        comment=f"Raw history of {contract.source}.{contract.name}. One row per record that arrived.",
+        properties={"delta.autoOptimize.autoCompact": "true", "delta.dataSkippingNumIndexedCols": "9"},
+    )
+    tables.ensure(spark, storage, FILES, _FILES, comment="Files taken from landing. One row per file and batch.")
+
+
+def taken_files(spark: SparkSession, contract: Contract) -> dict[str, tuple[int, datetime]]:
+    """path → (size, modified_at) of every file already taken for the table, as last taken."""
+    if not tables.exists(spark, FILES):
+        return {}
+    rows = (
+        spark.table(FILES)
+        .where(F.col("table_name") == contract.table)
+        .groupBy("file")
+        .agg(F.expr("max_by(struct(size_bytes, unix_micros(modified_at) as micros), batch)").alias("last"))
+        .collect()
+    )
+    return {
+        row["file"]: (row["last"]["size_bytes"], datetime.fromtimestamp(row["last"]["micros"] / 1_000_000, UTC))
+        for row in rows
+    }
+
+
+def pending_files(landed: Sequence[LandedFile], taken: dict[str, tuple[int, datetime]]) -> list[LandedFile]:
+    """Files not yet taken. A file is known by its path: one rewritten in place is not taken again by itself."""
+    return [file for file in landed if file.path not in taken]
+
+
+def records(spark: SparkSession, landing: str, contract: Contract, files: Sequence[LandedFile]) -> DataFrame:
+    """The records of `files`, in the columns of BRONZE less `batch` and `ingested_at`. Reads nothing yet.
+
+    Files are read whole (`binaryFile`), so that positions are exact and bytes that are not text are seen. CSV records
+    may span lines inside quotes; JSON is one document a line, or one array of documents in a file.
+    """
+    paths = [f"{landing}/{file.path}" for file in files]
+    plain = [path for path in paths if not path.endswith(".gz")]
+    packed = [path for path in paths if path.endswith(".gz")]
+    frames = []
+    if plain:
+        frames.append(
+            spark.read.format("binaryFile")
+            .load(plain)
+            .selectExpr(
+                f"decode(content, {literal(contract.encoding)}) as text",
+                "length as size",
+                "path as file_path",
+                "modificationTime as file_modified_at",
+            )
+        )
+    if packed:
+        frames.append(
+            spark.read.text(packed, wholetext=True).selectExpr(
+                "decode(cast(value as binary), 'UTF-8') as text",
+                "octet_length(value) as size",
+                "url_decode(replace(_metadata.file_path, '+', '%2B')) as file_path",
+                "_metadata.file_modification_time as file_modified_at",
+            )
+        )
+    contents = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
+    is_utf8 = contract.encoding.lower().replace("-", "") == "utf8"
+    # A byte that is not UTF-8 decodes to U+FFFD, which takes three bytes: only then does the size change.
+    damaged = "octet_length(text) <> size" if is_utf8 else "false"
+    if contract.format == "csv":
+        # A record ends at a line break outside quotes. Possessive, so that no input makes it backtrack.
+        split = "regexp_extract_all(text, '(?:[^\"\\\\r\\\\n]++|\"[^\"]*+\"|\")++', 0)"
+    else:
+        split = "if(ltrim(text) like '[%', from_json(text, 'array<string>'), split(text, '\\n'))"
+    bom = "\ufeff"
+    split_records = contents.selectExpr(
+        f"ltrim('{bom}', text) as text", f"{damaged} as is_damaged", "file_path", "file_modified_at"
+    ).selectExpr(f"coalesce({split}, array(text)) as lines", "is_damaged", "file_path", "file_modified_at")
+    header = "lines[0]" if contract.format == "csv" else "cast(null as string)"
+    exploded = split_records.selectExpr(
+        f"{header} as header", "posexplode(lines) as (index, record)", "is_damaged", "file_path", "file_modified_at"
+    ).where("trim(record) <> ''" + (" and index > 0" if contract.format == "csv" else ""))
+    prefix = literal(landing.split("://", 1)[-1].rstrip("/") + "/")
+    return exploded.selectExpr(
+        "record",
+        "header",
+        "not (is_damaged and contains(record, '\ufffd')) as is_decoded",
+        f"substring_index(file_path, {prefix}, -1) as file",
+        "cast(index as bigint) + 1 as position",
+        r"to_date(regexp_extract(file_path, '/(\\d{4}-\\d{2}-\\d{2})/', 1)) as arrived_on",
+        "file_modified_at",
+    )
+
+
+def ingest(
+    spark: SparkSession,
+    landing: str,
+    storage: str,
+    contract: Contract,
+    files: Sequence[LandedFile],
+    run_id: str,
+    refresh: tuple[date, date] | None = None,
+) -> Ingested:
+    """Appends the records of `files` in one commit, then notes the files as taken.
+
+    With `refresh`, the rows of that arrival period [from, to) are replaced by the records of `files` instead.
+    Safe to repeat: a crash between the two commits is healed by `heal_files`, which every ingest begins with.
+
+    Raises LandingError (a file too large) and ConcurrentWriterError (another batch committed meanwhile).
+    """
+    refuse_oversized(files)
+    heal_files(spark, contract)
+    if not files and refresh is None:
+        return Ingested(None, 0, 0, 0, {})
+    history = notes(spark, contract.bronze_table)
+    batch = new_batch(history[0][1]["batch"] if history else 0)
+    rows = (
+        records(spark, landing, contract, files).withColumns(
+            {"batch": F.lit(batch).cast("bigint"), "ingested_at": F.current_timestamp()}
+        )
+        if files
+        else spark.table(contract.bronze_table).limit(0)
+    )
+    note: dict[str, Any] = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id}
+    writer = (
+        rows.select(*(field.name for field in BRONZE))
+        .write.format("delta")
+        # Delta refuses a batch older than the table's newest, so batches can never be committed out of order.
+        .option("txnAppId", f"ingest:{contract.table}")
+        .option("txnVersion", str(batch))
+    )
+    with commit_note(spark, note):
+        if refresh is None:
+            writer.mode("append").saveAsTable(contract.bronze_table)
+        else:
+            period = f"arrived_on >= date'{refresh[0]}' and arrived_on < date'{refresh[1]}'"
+            writer.mode("overwrite").option("replaceWhere", period).saveAsTable(contract.bronze_table)
+    if not any(committed["batch"] == batch for _, committed in notes(spark, contract.bronze_table)):
+        raise ConcurrentWriterError(
+            f"{contract.bronze_table}: a newer batch was committed while batch {batch} was read; nothing was written "
+            "by this one. Run it again."
+        )
+    by_file = _note_files(spark, contract, batch, files)
+    by_day: dict[date, int] = {}
+    for file in files:
+        by_day[file.arrived_on] = by_day.get(file.arrived_on, 0) + by_file.get(file.path, 0)
+    return Ingested(batch, len(files), sum(by_file.values()), sum(file.size for file in files), by_day)
+
+
+def _note_files(spark: SparkSession, contract: Contract, batch: int, files: Sequence[LandedFile]) -> dict[str, int]:
+    """Writes one row a file to ops.files; returns records by file. A file without records is noted too."""
+    counts = {
+        row["file"]: row["count"]
+        for row in spark.table(contract.bronze_table).where(F.col("batch") == batch).groupBy("file").count().collect()
+    }
+    if files:
+        rows = [
+            (contract.table, f.path, f.arrived_on, f.size, f.modified_at, counts.get(f.path, 0), batch) for f in files
+        ]
+        noted = tables.local_rows(spark, rows, _FILES[:-1])
+        tables.append(noted.withColumn("taken_at", F.current_timestamp()), FILES)
+    return counts
+
+
+def heal_files(spark: SparkSession, contract: Contract) -> bool:
+    """Notes the files of a batch that was committed to bronze while its process died before noting them."""
+    history = notes(spark, contract.bronze_table)
+    if not history:
+        return False
+    batch = history[0][1]["batch"]
+    if spark.table(FILES).where((F.col("table_name") == contract.table) & (F.col("batch") == batch)).limit(1).count():
+        return False
+    missing = (
+        spark.table(contract.bronze_table)
+        .where(F.col("batch") == batch)
+        .groupBy("file", "arrived_on")
+        .agg(F.count("*").alias("records"), F.max("file_modified_at").alias("modified_at"))
+        .selectExpr(
+            f"{literal(contract.table)} as table_name",
+            "file",
+            "arrived_on",
+            "cast(null as bigint) as size_bytes",
+            "modified_at",
+            "records",
+            f"cast({batch} as bigint) as batch",
+            "current_timestamp() as taken_at",
+        )
+    )
+    tables.append(missing, FILES)
+    return True

@@ -1,0 +1,62 @@
+"""How personal data is shown to people: SQL expressions that mask a value, or a whole record."""
+
+from lakehouse.contracts.model import Column, Contract, Mask
+from lakehouse.storage.tables import literal
+
+KEYS_TABLE = "vault.mask_keys"
+"""Holds the one key of all keyed hashes. The text of a view names this table, never the key."""
+
+REDACTED = "•••"
+
+
+def mask(expression: str, how: Mask, is_text: bool = True) -> str:
+    """SQL that masks the value of `expression`; NULL stays NULL.
+
+    - `hash`: a keyed SHA-256 (HMAC-like: the key on both sides), equal for equal values, so that it still joins.
+    - `partial`: the first character, and of an e-mail address the domain.
+    - `redact`: nothing of the value.
+    """
+    text = expression if is_text else f"cast({expression} as string)"
+    if how == "hash":
+        key = f"(select max(mask_key) from {KEYS_TABLE})"
+        return f"if({expression} is null, null, sha2(concat({key}, sha2(concat({key}, {text}), 256)), 256))"
+    if how == "partial":
+        return (
+            f"case when {expression} is null then null "
+            f"when {text} like '%@%' then concat(left({text}, 1), '{REDACTED}@', substring_index({text}, '@', -1)) "
+            f"else concat(left({text}, 1), '{REDACTED}') end"
+        )
+    return f"if({expression} is null, null, '{REDACTED}')"
+
+
+def masked_column(column: Column, expression: str) -> str:
+    """SQL for a column as people may see it: masked where the contract classifies it as personal data."""
+    if column.classification != "pii":
+        return expression
+    return mask(expression, column.mask or "redact", column.type == "string")
+
+
+def masked_record(contract: Contract, record: str = "record", disposition: str = "disposition") -> str:
+    """SQL for a raw record as people may see it.
+
+    Where a table has personal data, its values are blotted out of a JSON record that could be read; of any other
+    record nothing is shown, because nobody knows where in it the personal data stands.
+    """
+    if not contract.pii_columns:
+        return record
+    if contract.format != "json":
+        return literal(f"{REDACTED} (a record with personal data)")
+    names = "|".join(_escaped(column.source_name) for column in contract.pii_columns)
+    quoted = f'("(?:{names})"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"'
+    bare = f'("(?:{names})"\\s*:\\s*)(?:[-+.0-9eE]+|\\[[^\\]]*\\]|\\{{[^}}]*\\}})'
+    instead = literal(f'$1"{REDACTED}"')
+    blotted = f"regexp_replace({record}, {literal(quoted)}, {instead})"
+    blotted = f"regexp_replace({blotted}, {literal(bare)}, {instead})"
+    hidden = literal(f"{REDACTED} (an unreadable record of a table with personal data)")
+    return f"if({disposition} = 'rejected', {hidden}, {blotted})"
+
+
+def _escaped(name: str) -> str:
+    import re
+
+    return re.escape(name)

@@ -1,0 +1,241 @@
+"""Records as text to typed columns, keeping every reason why a record cannot be used as it is."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+
+from lakehouse.contracts.model import Column, Contract
+from lakehouse.quality.rules import row_rules
+from lakehouse.storage.tables import literal, quote
+
+_TEXT = "string"
+PROVENANCE = ("_file", "_position", "_arrived_on")
+TECHNICAL = ("_rescued", "_sequence", "_is_deleted", "_hash", *PROVENANCE)
+"""What silver's state keeps of a record beside the contract's columns."""
+
+
+def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> DataFrame:
+    """Bronze rows to typed rows.
+
+    In: rows of `bronze.<table>`; for CSV, `headers` are the distinct header lines among them. Out, one row a record:
+    the contract's columns, TECHNICAL columns, the raw record (`_record`, `_header`), and what is wrong with it:
+    `_unreadable` (a reason, or null), `_type_errors` (columns whose value is not of their type) and `_violations`
+    (names of the rules of severity error that it breaks, in the contract's order).
+    """
+    if contract.format == "csv":
+        texts = _csv_texts(raw, contract, headers)
+    else:
+        texts = _json_texts(raw, contract)
+    typed = texts.selectExpr(
+        *(f"{typed_value(column, _raw(column))} as {quote(column.name)}" for column in contract.columns),
+        f"{_type_errors(contract)} as _type_errors",
+        "_rescued",
+        "_is_deleted",
+        "_sequence_text",
+        "_content",
+        *(f"{_raw(column)} as {_raw_name(column)}" for column in contract.columns if column.children),
+        "_unreadable",
+        "record as _record",
+        "header as _header",
+        "file as _file",
+        "position as _position",
+        "arrived_on as _arrived_on",
+    )
+    hashed = typed.selectExpr(
+        *map(quote, contract.column_names),
+        "_type_errors",
+        "_rescued",
+        "_is_deleted",
+        f"{sequence_struct(contract)} as _sequence",
+        f"{content_hash(contract)} as _hash",
+        *PROVENANCE,
+        "_record",
+        "_header",
+        "_unreadable",
+    )
+    return hashed.selectExpr("*", f"{_violations(contract)} as _violations")
+
+
+def _raw(column: Column) -> str:
+    return f"try_element_at(_fields, {literal(column.source_name)})"
+
+
+def _raw_name(column: Column) -> str:
+    return quote(f"_text_{column.name}")
+
+
+def typed_value(column: Column, text: str) -> str:
+    """SQL that reads `text`, a string expression, as the column's type; NULL where it cannot be read so."""
+    if column.children:
+        fields = ", ".join(
+            f"{literal(child.name)}, {typed_value(child, f'try_element_at(x, {literal(child.source_name)})')}"
+            for child in column.children
+        )
+        if column.type.startswith("array<"):
+            return f"transform(from_json({text}, 'array<map<string,string>>'), x -> named_struct({fields}))"
+        return f"transform(array(from_json({text}, 'map<string,string>')), x -> named_struct({fields}))[0]"
+    if column.type == _TEXT:
+        return text
+    if column.format == "epoch_millis":
+        return f"timestamp_millis(try_cast({text} as bigint))"
+    if column.format == "epoch_micros":
+        return f"timestamp_micros(try_cast({text} as bigint))"
+    if column.format and column.type in ("timestamp", "date"):
+        parsed = f"try_to_timestamp({text}, {literal(column.format)})"
+        return f"cast({parsed} as date)" if column.type == "date" else parsed
+    if column.type.startswith(("array<", "map<", "struct<")):
+        return f"from_json({text}, {literal(column.type)})"
+    if column.type.startswith("decimal"):
+        # A number with more decimals than the type keeps is an error, not a silent rounding.
+        wide = f"try_cast(trim({text}) as decimal(38,18))"
+        return f"if(try_cast(trim({text}) as {column.type}) = {wide}, try_cast(trim({text}) as {column.type}), null)"
+    return f"try_cast(trim({text}) as {column.type})"
+
+
+def _type_errors(contract: Contract) -> str:
+    """SQL for the names of the columns that hold a value which is not of their type."""
+    cases = []
+    for column in contract.columns:
+        if column.type == _TEXT:
+            continue
+        text = _raw(column)
+        broken = f"{text} is not null and {typed_value(column, text)} is null"
+        if column.children and column.type.startswith("array<"):
+            elements = f"from_json({text}, 'array<map<string,string>>')"
+            broken_child = " or ".join(
+                f"(try_element_at(x, {literal(child.source_name)}) is not null and "
+                f"{typed_value(child, f'try_element_at(x, {literal(child.source_name)})')} is null)"
+                for child in column.children
+                if child.type != _TEXT
+            )
+            if broken_child:
+                broken = f"({broken}) or exists({elements}, x -> x is null or {broken_child})"
+        cases.append(f"case when {broken} then {literal(column.name)} end")
+    return f"filter(array({', '.join(cases)}), x -> x is not null)" if cases else "cast(array() as array<string>)"
+
+
+def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
+    """`_fields` (map of name → text), `_rescued`, `_is_deleted`, `_content`, `_sequence_text`, `_unreadable`."""
+    document = raw.selectExpr("*", "if(is_decoded, from_json(record, 'map<string,string>'), null) as _document")
+    if contract.delivery == "changes":
+        document = document.selectExpr(
+            "*",
+            "coalesce(_document['after'], _document['before']) as _content",
+            "_document['op'] as _op",
+        ).selectExpr("*", "from_json(_content, 'map<string,string>') as _fields")
+        deleted = "coalesce(_op = 'd', false)"
+        unreadable = """case
+            when not is_decoded then 'bytes that are not text in the encoding of the contract'
+            when _document is null then 'not a JSON document'
+            when _op is null or _op not in ('r', 'c', 'u', 'd') then 'not a change event: op is none of r, c, u, d'
+            when _fields is null then 'a change event without a row'
+            end"""
+    else:
+        document = document.selectExpr("*", "record as _content", "_document as _fields")
+        deleted = "false"
+        unreadable = """case
+            when not is_decoded then 'bytes that are not text in the encoding of the contract'
+            when _document is null then 'not a JSON document'
+            end"""
+    known = ", ".join(literal(column.source_name) for column in contract.columns)
+    paths = ", ".join(
+        f"get_json_object(record, {literal('$.' + path)})" for path in contract.sequence if contract.delivery == "changes"
+    )
+    unknown = f"map_filter(_fields, (k, v) -> k not in ({known}))"
+    return document.selectExpr(
+        "*",
+        f"if(cardinality({unknown}) > 0, to_json({unknown}), null) as _rescued",
+        f"{deleted} as _is_deleted",
+        f"array({paths}) as _sequence_text" if paths else "cast(array() as array<string>) as _sequence_text",
+        f"{unreadable} as _unreadable",
+    )
+
+
+def _csv_texts(raw: DataFrame, contract: Contract, headers: Sequence[str]) -> DataFrame:
+    """As `_json_texts`; a header that appears mid-year only changes how its own files are read."""
+    frames = [_csv_texts_of(raw.where(f"header = {literal(header)}"), contract, header) for header in headers]
+    if not frames:
+        frames = [_csv_texts_of(raw.where("false"), contract, ",".join(c.source_name for c in contract.columns))]
+    together = frames[0]
+    for frame in frames[1:]:
+        together = together.unionByName(frame)
+    return together
+
+
+def header_names(header: str, delimiter: str) -> list[str]:
+    """The column names of a CSV header line; a name that occurs twice keeps its first place."""
+    import csv
+
+    names = [name.strip().lstrip("\ufeff") for name in next(csv.reader([header], delimiter=delimiter))]
+    return [name if name and name not in names[:i] else f"{name or 'column'}__{i + 1}" for i, name in enumerate(names)]
+
+
+def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
+    names = header_names(header, contract.csv_delimiter)
+    fields = ", ".join(f"`_c{i}` string" for i in range(len(names)))
+    options = (
+        f"map('mode', 'PERMISSIVE', 'columnNameOfCorruptRecord', '_corrupt', 'multiLine', 'true', "
+        f"'escape', '\"', 'sep', {literal(contract.csv_delimiter)})"
+    )
+    known = {column.source_name for column in contract.columns}
+    pairs = ", ".join(f"{literal(name)}, _csv._c{i}" for i, name in enumerate(names) if name in known)
+    unknown = ", ".join(f"_csv._c{i} as {quote(name)}" for i, name in enumerate(names) if name not in known)
+    rescued = f"nullif(to_json(struct({unknown})), '{{}}')" if unknown else "cast(null as string)"
+    return raw.selectExpr("*", f"from_csv(record, '{fields}, _corrupt string', {options}) as _csv").selectExpr(
+        "*",
+        f"map({pairs})  as _fields" if pairs else "cast(map() as map<string,string>) as _fields",
+        f"{rescued} as _rescued",
+        "false as _is_deleted",
+        "record as _content",
+        "cast(array() as array<string>) as _sequence_text",
+        f"""case
+            when not is_decoded then 'bytes that are not text in the encoding of the contract'
+            when _csv._corrupt is not null then 'not a CSV record of {len(names)} fields, as its header has'
+            end as _unreadable""",
+    )
+
+
+def _sequence_parts(contract: Contract) -> list[tuple[str, str]]:
+    """(SQL, type) of each part of the sequence."""
+    if contract.delivery == "changes":
+        return [(f"try_cast(_sequence_text[{i}] as bigint)", "bigint") for i in range(len(contract.sequence))]
+    if contract.delivery == "snapshot":
+        return [("cast(_arrived_on as timestamp)", "timestamp")]
+    if not contract.sequence:
+        return [("cast(_arrived_on as timestamp)", "timestamp"), ("_file", "string"), ("_position", "bigint")]
+    return [
+        (f"cast({quote(name)} as timestamp)", "timestamp")
+        if contract.column(name).type == "date"
+        else (quote(name), contract.column(name).type)
+        for name in contract.sequence
+    ]
+
+
+def sequence_struct(contract: Contract) -> str:
+    """SQL for what orders the versions of a key: the contract's sequence, then a hash of the content, so that two
+    different records with one sequence value have the same winner in whatever order they come."""
+    fields = ", ".join(f"'s{i}', {part}" for i, (part, _) in enumerate(_sequence_parts(contract)))
+    return f"named_struct({fields}, 'tie', xxhash64(_content))"
+
+
+def sequence_type(contract: Contract) -> str:
+    """The type of `sequence_struct`; its first part, s0, is the type of `valid_from` and `valid_to`."""
+    fields = ",".join(f"s{i}:{kind}" for i, (_, kind) in enumerate(_sequence_parts(contract)))
+    return f"struct<{fields},tie:bigint>"
+
+
+def content_hash(contract: Contract) -> str:
+    """SQL for a hash of the business columns. NULLs are hashed by place, since xxhash64 alone passes them over; nested
+    values are hashed as the text that they arrived as."""
+    values = [_raw_name(column) if column.children else quote(column.name) for column in contract.columns]
+    nulls = ", ".join(f"if({value} is null, '1', '0')" for value in values)
+    return f"xxhash64({', '.join(values)}, concat({nulls}))"
+
+
+def _violations(contract: Contract) -> str:
+    cases = ", ".join(
+        f"case when not coalesce({rule.predicate}, true) then {literal(rule.name)} end"
+        for rule in row_rules(contract)
+        if rule.severity == "error"
+    )
+    return f"if(_unreadable is null, filter(array({cases}), x -> x is not null), cast(array() as array<string>))"

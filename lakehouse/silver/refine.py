@@ -1,0 +1,380 @@
+"""The one step of a silver table: parse, audit, split off violations, fold, one commit."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+from lakehouse.quality import results as check_results
+from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
+from lakehouse.quality.results import CheckResult
+from lakehouse.silver import ledger, state
+from lakehouse.silver.fold import (
+    DISPOSITIONS,
+    QUARANTINED,
+    REJECTED,
+    TOO_LATE,
+    fold_current,
+    fold_history,
+    snapshot_events,
+)
+from lakehouse.silver.masks import masked_record
+from lakehouse.silver.parse import TECHNICAL, parse
+from lakehouse.storage import tables
+from lakehouse.storage.notes import notes
+from lakehouse.storage.tables import quote
+
+SAMPLES_PER_CHECK = 5
+_COMMITTED = ("applied", "noop", "deleted")
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What one batch did to a silver table."""
+
+    table: str
+    batch: int
+    version: int
+    landed: int
+    counts: dict[str, int]
+    """Records by disposition."""
+    rows_deleted: int
+    """Rows that a snapshot no longer had."""
+    checks: list[CheckResult]
+    seconds: float
+    is_rebuild: bool
+
+
+class BatchBlocked(Exception):
+    """The audit of a batch failed a blocking check. Nothing was committed; the batch stays pending in bronze."""
+
+    def __init__(self, table: str, batch: int, landed: int, results: list[CheckResult]) -> None:
+        self.table, self.batch, self.landed, self.results = table, batch, landed, results
+        reasons = "; ".join(result.sentence for result in blocking(results))
+        super().__init__(
+            f"{table}: batch {batch} of {landed} records is held back, nothing was committed. {reasons} "
+            "Correct the source or the contract's threshold and run again; the batch is kept in bronze."
+        )
+
+
+def pending_batch(spark: SparkSession, contract: Contract) -> tuple[int | None, int | None]:
+    """(the last batch that silver holds, the newest that bronze has); equal when there is nothing to do."""
+    done = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
+    taken = notes(spark, contract.bronze_table) if tables.exists(spark, contract.bronze_table) else []
+    return (done[1]["batch"] if done else None), (taken[0][1]["batch"] if taken else None)
+
+
+def refine(
+    spark: SparkSession,
+    storage: str,
+    contract: Contract,
+    run_id: str,
+    silver_tables: frozenset[str],
+    full_refresh: bool = False,
+) -> Refined | None:
+    """Takes into silver whatever bronze committed since silver's own last commit; None when there is nothing.
+
+    With `full_refresh`, folds the whole table anew from bronze, in one commit. Idempotent, and safe to repeat after a
+    crash at any point: the state's commit is what counts, the quarantine is replaced from the last commit on, and the
+    ledger is healed from the state's notes.
+
+    Raises BatchBlocked (the audit failed) and TableShapeError (the state has columns of another type).
+    """
+    started = time.monotonic()
+    ledger.ensure_table(spark, storage)
+    check_results.ensure_table(spark, storage)
+    state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
+    ledger.heal(spark, contract)
+    done, newest = pending_batch(spark, contract)
+    if newest is None or (newest == done and not full_refresh):
+        if done is not None:
+            state.ensure_views(spark, storage, contract)
+        return None
+    last = ledger.last_note(spark, contract)
+    since = None if full_refresh or last is None else last[1]["batch"]
+    previous: dict[str, Any] = last[1] if last and since is not None else {}
+    raw = _raw(spark, contract, since, newest)
+    days = [row[0] for row in raw.select("arrived_on").distinct().orderBy("arrived_on").collect()]
+    last_day = date.fromisoformat(previous["last_day"]) if previous.get("last_day") else None
+    if contract.delivery == "snapshot" and last_day and days and days[0] <= last_day:
+        # A snapshot from before what is applied changes what came after it: fold all of them anew.
+        since, previous, last_day = None, {}, None
+        raw = _raw(spark, contract, None, newest)
+        days = [row[0] for row in raw.select("arrived_on").distinct().orderBy("arrived_on").collect()]
+    landed = int(raw.count())
+    with ExitStack() as stack:
+        held = spark.table(contract.state_table) if since is not None else None
+        parsed = stack.enter_context(_persisted(_parsed(raw, contract, previous.get("watermark"))))
+        classified = stack.enter_context(_persisted(_classify(parsed, contract, held, days, last_day)))
+        counts, rows_deleted, watermark = _summary(parsed, classified)
+        results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
+        results = _with_samples(results, parsed, contract)
+        if blocking(results):
+            check_results.remember(spark, results, contract.version, run_id)
+            raise BatchBlocked(contract.table, newest, landed, results)
+        note = {
+            "kind": "refine",
+            "table": contract.table,
+            "batch": newest,
+            "since": since,
+            "landed": landed,
+            "counts": counts,
+            "rows_deleted": rows_deleted,
+            "watermark": _latest(previous.get("watermark"), watermark),
+            "last_day": max([day for day in (*days, last_day) if day]).isoformat() if days or last_day else None,
+            "contract_version": contract.version,
+            "run_id": run_id,
+            "seconds": round(time.monotonic() - started, 3),
+            "committed_at": datetime.now(UTC).isoformat(),
+        }
+        _commit_quarantine(spark, contract, parsed, since, newest)
+        _commit_state(spark, contract, classified, since, newest, note)
+    state.ensure_views(spark, storage, contract)
+    ledger.heal(spark, contract)
+    check_results.remember(spark, results, contract.version, run_id)
+    version = ledger.last_note(spark, contract)
+    return Refined(
+        table=contract.table,
+        batch=newest,
+        version=version[0] if version else 0,
+        landed=landed,
+        counts=counts,
+        rows_deleted=rows_deleted,
+        checks=results,
+        seconds=time.monotonic() - started,
+        is_rebuild=since is None,
+    )
+
+
+def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
+    after = f" and batch > {since}" if since is not None else ""
+    return spark.table(contract.bronze_table).where(f"batch <= {newest}{after}")
+
+
+@contextmanager
+def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
+    frame.persist()
+    try:
+        yield frame
+    finally:
+        frame.unpersist()
+
+
+def _parsed(raw: DataFrame, contract: Contract, watermark: str | None) -> DataFrame:
+    """Parsed records with `_late` and, for those that are not applied, `_refused`: their disposition."""
+    headers: Sequence[str] = ()
+    if contract.format == "csv":
+        headers = [row[0] for row in raw.select("header").distinct().orderBy("header").collect() if row[0]]
+    late = "false"
+    if watermark and _has_event_time(contract):
+        seconds = int(contract.lateness.total_seconds())
+        late = f"coalesce(_sequence.s0 < timestamp'{watermark}' - make_dt_interval(0, 0, 0, {seconds}), false)"
+    refused = f"""case
+        when _unreadable is not null then '{REJECTED}'
+        when size(_violations) > 0 then '{QUARANTINED}'
+        when {late} then '{TOO_LATE}' end"""
+    parsed = parse(raw, contract, headers).selectExpr("*", f"{refused} as _refused")
+    # The raw text is needed of refused records alone; without it the rest takes a fraction of the memory.
+    kept = [name for name in parsed.columns if name not in ("_record", "_header")]
+    return parsed.selectExpr(
+        *map(quote, kept),
+        "if(_refused is not null, _record, null) as _record",
+        "if(_refused is not null, _header, null) as _header",
+    )
+
+
+def _has_event_time(contract: Contract) -> bool:
+    return (
+        contract.delivery in ("versions", "append")
+        and bool(contract.sequence)
+        and contract.column(contract.sequence[0]).type in ("timestamp", "date")
+    )
+
+
+def _classify(
+    parsed: DataFrame, contract: Contract, held: DataFrame | None, days: list[date], last_day: date | None
+) -> DataFrame:
+    """Usable records as events with their disposition, and `_is_record` false for deletes that a snapshot implies."""
+    columns = [*contract.column_names, *TECHNICAL]
+    events = parsed.where("_refused is null").selectExpr(*map(quote, columns))
+    keys = contract.keys
+    others: DataFrame | None = None
+    if contract.delivery == "snapshot":
+        refused = parsed.where("_refused is not null")
+        known = " and ".join(f"{quote(key)} is not null" for key in keys)
+        incomplete = [row[0] for row in refused.where(f"not ({known})").select("_arrived_on").distinct().collect()]
+        present = refused.where(known).selectExpr(*map(quote, keys), "_arrived_on")
+        visible = held.where("_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted") if held is not None else None
+        events, others = snapshot_events(events, present, visible, keys, days, incomplete, last_day)
+    is_record = "true" if others is None else "not _is_deleted"
+    if state.is_historic(contract):
+        folded = fold_history(events, held, keys).selectExpr("*", f"{is_record} as _is_record")
+    else:
+        folded = fold_current(events, held, keys).selectExpr(
+            "*", "false as _is_stale", f"{is_record} as _is_record"
+        )
+    if others is not None:
+        extra = [name for name in folded.columns if name not in others.columns]
+        types = {field.name: field.dataType.simpleString() for field in folded.schema}
+        defaults = {"_is_record": "true", "_is_stale": "false", "_is_visible": "false"}
+        others = others.selectExpr(
+            *map(quote, [*columns, "disposition"]),
+            *(f"cast({defaults.get(name, 'null')} as {types[name]}) as {quote(name)}" for name in extra),
+            "true as _is_ledger_only",
+        )
+        folded = folded.selectExpr("*", "false as _is_ledger_only").unionByName(others)
+    else:
+        folded = folded.selectExpr("*", "false as _is_ledger_only")
+    return folded
+
+
+def _summary(parsed: DataFrame, classified: DataFrame) -> tuple[dict[str, int], int, str | None]:
+    """(records by disposition, rows that a snapshot no longer had, the newest event time as ISO text)."""
+    counts = dict.fromkeys(DISPOSITIONS, 0)
+    refused = parsed.where("_refused is not null").groupBy("_refused").count().collect()
+    counts |= {row["_refused"]: row["count"] for row in refused}
+    rows_deleted = 0
+    newest = None
+    is_time = dict(classified.dtypes)["_sequence"].startswith("struct<s0:timestamp")
+    grouped = (
+        classified.where("disposition is not null")
+        .groupBy("disposition", "_is_record")
+        .agg(
+            F.count("*").alias("records"),
+            F.expr("cast(max(_sequence.s0) as string)" if is_time else "cast(null as string)").alias("newest"),
+        )
+    )
+    for row in grouped.collect():
+        if row["_is_record"]:
+            counts[row["disposition"]] += row["records"]
+        elif row["disposition"] == "deleted":
+            rows_deleted += row["records"]
+        newest = _latest(newest, row["newest"])
+    return counts, rows_deleted, newest
+
+
+def _latest(*moments: str | None) -> str | None:
+    return max((moment for moment in moments if moment), default=None)
+
+
+def _audit(
+    stack: ExitStack,
+    spark: SparkSession,
+    contract: Contract,
+    parsed: DataFrame,
+    classified: DataFrame,
+    silver_tables: frozenset[str],
+    landed: int,
+    batch: int,
+    counts: dict[str, int],
+) -> list[CheckResult]:
+    views = Views(f"parsed_{contract.table}", f"folded_{contract.table}", silver_tables)
+    listed = ", ".join(f"'{name}'" for name in _COMMITTED)
+    for name, frame in (
+        (views.parsed, parsed.where("_unreadable is null")),
+        (views.parsed + "_all", parsed),
+        (views.folded, classified.where(f"disposition in ({listed}) and not _is_ledger_only")),
+    ):
+        frame.createOrReplaceTempView(name)
+        stack.callback(spark.catalog.dropTempView, name)
+    results = audit(spark, contract, views, landed, batch)
+    missing = landed - sum(counts.values())
+    results.append(
+        CheckResult(
+            table=contract.table,
+            name=CONSERVATION,
+            kind="pipeline",
+            dimension="completeness",
+            outcome="fail" if missing else "pass",
+            value=float(missing),
+            threshold="0 records without a disposition",
+            description=f"{landed} landed; " + ", ".join(f"{k} {v}" for k, v in counts.items() if v),
+            batch=batch,
+        )
+    )
+    return results
+
+
+def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contract) -> list[CheckResult]:
+    """Adds a few records, masked, to the results of row rules that something broke."""
+    from dataclasses import replace
+
+    broken = {result.name for result in results if result.kind == "rule" and result.value}
+    if not broken and not any(result.value for result in results if result.name == "quarantine_rate"):
+        return results
+    reasons = "if(_unreadable is not null, array('quarantine_rate'), _violations)"
+    rows = (
+        parsed.where("_refused is not null")
+        .selectExpr(
+            f"explode({reasons}) as rule",
+            f"left({masked_record(contract, '_record', '_refused')}, 300) as record",
+            "_file as file",
+            "_position as position",
+            "coalesce(_unreadable, array_join(_violations, ', ')) as reasons",
+        )
+        .selectExpr("*", "row_number() over (partition by rule order by file, position) as nth")
+        .where(f"nth <= {SAMPLES_PER_CHECK}")
+        .collect()
+    )
+    samples: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        samples.setdefault(row["rule"], []).append(
+            {"file": row["file"], "position": row["position"], "reasons": row["reasons"], "record": row["record"]}
+        )
+    return [replace(result, samples=tuple(samples.get(result.name, ()))) for result in results]
+
+
+def _commit_quarantine(spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int) -> None:
+    """Replaces what a batch that died before its commit may have left; then it is as if written once."""
+    refused = parsed.where("_refused is not null").selectExpr(
+        "_record as record",
+        "_header as header",
+        "case when _unreadable is not null then array(_unreadable) "
+        f"when _refused = '{TOO_LATE}' then array('{TOO_LATE}') else _violations end as reasons",
+        "_refused as disposition",
+        "_file as file",
+        "_position as position",
+        "_arrived_on as arrived_on",
+        f"cast({batch} as bigint) as batch",
+        "current_timestamp() as quarantined_at",
+    )
+    leftover = f"batch > {since}" if since is not None else "true"
+    if refused.limit(1).count() or spark.table(contract.quarantine_table).where(leftover).limit(1).count():
+        tables.replace_where(refused, contract.quarantine_table, leftover)
+
+
+def _commit_state(
+    spark: SparkSession, contract: Contract, classified: DataFrame, since: int | None, batch: int, note: dict[str, Any]
+) -> None:
+    listed = ", ".join(f"'{name}'" for name in _COMMITTED)
+    fields = [field.name for field in state.state_fields(contract) if field.name != "_batch"]
+    rows = classified.where(f"(disposition in ({listed}) or _is_stale) and not _is_ledger_only").selectExpr(
+        *map(quote, fields), f"cast({batch} as bigint) as _batch"
+    )
+    if since is None:
+        tables.overwrite(rows, contract.state_table, note)
+        return
+    same_key = " and ".join(f"target.{quote(key)} = source.{quote(key)}" for key in contract.keys)
+    if state.is_historic(contract):
+        tables.merge(
+            rows,
+            contract.state_table,
+            f"{same_key} and target._sequence = source._sequence",
+            "when matched then update set *\nwhen not matched then insert *",
+            note,
+        )
+    else:
+        tables.merge(
+            rows,
+            contract.state_table,
+            same_key,
+            "when matched and source._sequence > target._sequence then update set *\n"
+            "when not matched then insert *",
+            note,
+        )

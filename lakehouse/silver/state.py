@@ -1,0 +1,129 @@
+"""The tables and views of one contract in silver: the state, the quarantine, and what people read."""
+
+from pyspark.sql import SparkSession
+
+from lakehouse.contracts.model import Column, Contract
+from lakehouse.silver.masks import masked_record
+from lakehouse.silver.parse import sequence_type
+from lakehouse.storage import tables
+from lakehouse.storage.tables import Field, quote
+
+_PROPERTIES = {"delta.dataSkippingNumIndexedCols": "8"}
+
+QUARANTINE = (
+    Field("record", "string", "The record as it arrived."),
+    Field("header", "string", "The header line of its CSV file; null for other formats."),
+    Field("reasons", "array<string>", "Every rule that it breaks, or why it cannot be read."),
+    Field("disposition", "string", "quarantined (breaks a rule), rejected (unreadable) or too_late."),
+    Field("file", "string", "Path of its file below landing."),
+    Field("position", "bigint", "Its place in the file, from 1."),
+    Field("arrived_on", "date", "The arrival day."),
+    Field("batch", "bigint", "The batch of silver that put it here."),
+    Field("quarantined_at", "timestamp", "When (UTC)."),
+)
+
+
+def is_historic(contract: Contract) -> bool:
+    return contract.history == "full"
+
+
+def state_fields(contract: Contract) -> list[Field]:
+    """Columns of `silver_state.<table>`: visible rows, hidden no-ops and tombstones, told apart by the last ones."""
+    sequence = sequence_type(contract)
+    point = sequence.removeprefix("struct<s0:").split(",")[0]
+    fields = [
+        *(Field(column.name, column.type, column.description) for column in contract.columns),
+        Field("_rescued", "string", "JSON of the fields that the contract does not know; null if none."),
+        Field("_sequence", sequence, "What orders the versions of a key."),
+        Field("_is_deleted", "boolean", "A tombstone: the row was deleted at this point of the sequence."),
+        Field("_hash", "bigint", "Hash of the content, to know a change from a repetition."),
+        Field("_file", "string", "The file that brought this version."),
+        Field("_position", "bigint", "Its place in that file."),
+        Field("_arrived_on", "date", "The arrival day of this version."),
+        Field("_batch", "bigint", "The batch that last changed the row."),
+    ]
+    if is_historic(contract):
+        fields += [
+            Field("valid_from", point, "From when this version held."),
+            Field("valid_to", point, "Until when it held, exclusive; null while it holds."),
+            Field("_is_visible", "boolean", "False for a version that repeats its predecessor, and for tombstones."),
+        ]
+    return fields
+
+
+def public_columns(contract: Contract) -> list[str]:
+    """Columns of the view `silver.<table>`, in order."""
+    names = list(contract.column_names)
+    if is_historic(contract):
+        names += ["valid_from", "valid_to", "is_current"]
+    return [*names, "_rescued", "_arrived_on", "_batch"]
+
+
+def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebuild: bool = False) -> None:
+    """Creates the state and quarantine tables, or adds the columns that they lack. Idempotent.
+
+    Raises TableShapeError where a column has another type, unless the table is about to be rebuilt anyway.
+    """
+    fields = state_fields(contract)
+    comment = f"State of silver.{contract.table}: visible rows, hidden repetitions and tombstones."
+    if is_rebuild:
+        tables.reshape(spark, storage, contract.state_table, fields, comment=comment, properties=_PROPERTIES)
+    tables.ensure(spark, storage, contract.state_table, fields, comment=comment, properties=_PROPERTIES)
+    tables.ensure(
+        spark,
+        storage,
+        contract.quarantine_table,
+        QUARANTINE,
+        comment=f"Records of {contract.table} that were not applied. One row per record.",
+    )
+
+
+def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> None:
+    """Points the public views at the newest state. Done after the first commit, and cheap to repeat."""
+    tables.create_view(spark, storage, contract.silver_table, visible_rows(contract))
+    for column in contract.child_tables:
+        tables.create_view(spark, storage, contract.child_view(column), child_rows(contract, column))
+    tables.create_view(
+        spark,
+        storage,
+        f"{contract.silver_table}__quarantine",
+        f"select\n    {masked_record(contract)} as record,\n    "
+        + ",\n    ".join(field.name for field in QUARANTINE[2:])
+        + f"\nfrom {contract.quarantine_table}",
+    )
+
+
+def visible_rows(contract: Contract, version: int | None = None) -> str:
+    """SQL of what people see of the state, now or at one of its versions."""
+    at = "" if version is None else f" version as of {version}"
+    derived = {"is_current": "valid_to is null as is_current"}
+    columns = ",\n    ".join(derived.get(name, quote(name)) for name in public_columns(contract))
+    visible = "_is_visible" if is_historic(contract) else "not _is_deleted"
+    return f"select\n    {columns}\nfrom {contract.state_table}{at}\nwhere {visible}"
+
+
+def deleted_rows(contract: Contract, version: int | None = None) -> str:
+    """SQL of the keys that were deleted, with the batch that did so."""
+    at = "" if version is None else f" version as of {version}"
+    columns = ",\n    ".join([*map(quote, contract.keys), "_batch"])
+    return f"select\n    {columns}\nfrom {contract.state_table}{at}\nwhere _is_deleted"
+
+
+def child_rows(contract: Contract, column: Column, version: int | None = None) -> str:
+    """SQL of the elements of an array column, one row each, with the key of their parent."""
+    at = "" if version is None else f" version as of {version}"
+    visible = "_is_visible" if is_historic(contract) else "not _is_deleted"
+    keys = ",\n    ".join(map(quote, contract.keys))
+    children = ",\n    ".join(f"_element.{quote(child.name)}" for child in column.children)
+    return (
+        f"select\n    {keys},\n    {children},\n    _arrived_on,\n    _batch\nfrom (\n"
+        f"    select\n        *,\n        explode({quote(column.name)}) as _element\n"
+        f"    from {contract.state_table}{at}\n    where {visible}\n)"
+    )
+
+
+def child_columns(contract: Contract, column: Column) -> list[Column]:
+    """The columns of a child view, less the technical ones."""
+    return [*(contract.column(key) for key in contract.keys), *column.children]
+
+

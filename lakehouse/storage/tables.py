@@ -1,0 +1,203 @@
+"""Create, write, restore and describe Delta tables by name (`schema.table`), each at `<storage>/<schema>/<table>`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+from lakehouse.storage.notes import commit_note
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a table to create: its name, Spark SQL type and comment."""
+
+    name: str
+    type: str
+    comment: str = ""
+
+    @property
+    def ddl(self) -> str:
+        comment = f" comment {literal(self.comment)}" if self.comment else ""
+        return f"{quote(self.name)} {self.type}{comment}"
+
+
+def quote(name: str) -> str:
+    """A column or schema name as SQL, whatever characters it has."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def literal(text: str) -> str:
+    """A string as a Spark SQL literal (backslash escapes, as Spark reads them by default)."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
+
+
+def location(storage: str, table: str) -> str:
+    schema, name = table.split(".")
+    return f"{storage}/{schema}/{name}"
+
+
+def ensure_schema(spark: SparkSession, storage: str, schema: str) -> None:
+    spark.sql(f"create schema if not exists {quote(schema)} location {literal(f'{storage}/{schema}')}")
+
+
+def exists(spark: SparkSession, table: str) -> bool:
+    return spark.catalog.tableExists(table)
+
+
+def ensure(
+    spark: SparkSession,
+    storage: str,
+    table: str,
+    fields: Sequence[Field],
+    *,
+    comment: str = "",
+    properties: dict[str, str] | None = None,
+) -> None:
+    """Creates the table, or adds the columns that it lacks. Idempotent.
+
+    Raises TableShapeError where a column exists with another type: that is never changed silently.
+    """
+    if not exists(spark, table):
+        _create(spark, storage, table, fields, comment, properties or {}, "create table if not exists")
+        return
+    actual = {field.name: field.dataType.simpleString() for field in spark.table(table).schema}
+    missing = [field for field in fields if field.name not in actual]
+    if missing:
+        spark.sql(f"alter table {table} add columns ({', '.join(field.ddl for field in missing)})")
+    wanted = {field.name: _canonical(field.type) for field in fields if field.name in actual}
+    wrong = [
+        f"{name} is {actual[name]}, expected {kind}" for name, kind in wanted.items() if _canonical(actual[name]) != kind
+    ]
+    if wrong:
+        raise TableShapeError(table, wrong)
+
+
+def reshape(
+    spark: SparkSession,
+    storage: str,
+    table: str,
+    fields: Sequence[Field],
+    *,
+    comment: str = "",
+    properties: dict[str, str] | None = None,
+) -> bool:
+    """Empties the table and gives it the columns of `fields`, where a column has another type now; its history stays.
+
+    Only for a table that is about to be rebuilt. False where nothing had to be done.
+    """
+    if not exists(spark, table):
+        return False
+    actual = {field.name: _canonical(field.dataType.simpleString()) for field in spark.table(table).schema}
+    if all(actual[field.name] == _canonical(field.type) for field in fields if field.name in actual):
+        return False
+    _create(spark, storage, table, fields, comment, properties or {}, "create or replace table")
+    return True
+
+
+def _create(
+    spark: SparkSession,
+    storage: str,
+    table: str,
+    fields: Sequence[Field],
+    comment: str,
+    properties: dict[str, str],
+    verb: str,
+) -> None:
+    ensure_schema(spark, storage, table.split(".")[0])
+    listed = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
+    spark.sql(
+        f"{verb} {table} ({', '.join(field.ddl for field in fields)})"
+        f"\nusing delta\nlocation {literal(location(storage, table))}\ncomment {literal(comment)}"
+        + (f"\ntblproperties ({listed})" if listed else "")
+    )
+
+
+_TYPES: dict[str, T.DataType] = {
+    "string": T.StringType(),
+    "bigint": T.LongType(),
+    "int": T.IntegerType(),
+    "double": T.DoubleType(),
+    "boolean": T.BooleanType(),
+    "date": T.DateType(),
+    "timestamp": T.TimestampType(),
+    "array<string>": T.ArrayType(T.StringType()),
+    "map<string,bigint>": T.MapType(T.StringType(), T.LongType()),
+    "map<string,string>": T.MapType(T.StringType(), T.StringType()),
+}
+
+
+def local_rows(spark: SparkSession, rows: Sequence[tuple[Any, ...]], fields: Sequence[Field]) -> DataFrame:
+    """A few rows of this process as a DataFrame with the names and types of `fields` (simple types only).
+
+    The types are given as objects: from a DDL string, Spark's Connect client guesses them from the values.
+    """
+    schema = T.StructType([T.StructField(field.name, _TYPES[field.type]) for field in fields])
+    return spark.createDataFrame(list(rows), schema)
+
+
+def _canonical(kind: str) -> str:
+    return kind.lower().replace(" ", "").replace("integer", "int").replace("long", "bigint")
+
+
+class TableShapeError(Exception):
+    """A table exists with a column of another type than its contract asks for."""
+
+    def __init__(self, table: str, wrong: Iterable[str]) -> None:
+        super().__init__(
+            f"{table} has columns of another type than its contract: {'; '.join(wrong)}. "
+            "Materialize the table with full_refresh to rebuild it, or put the old type back into the contract."
+        )
+
+
+def append(frame: DataFrame, table: str, note: dict[str, Any] | None = None) -> None:
+    with commit_note(frame.sparkSession, note):
+        frame.write.format("delta").mode("append").saveAsTable(table)
+
+
+def overwrite(frame: DataFrame, table: str, note: dict[str, Any] | None = None) -> None:
+    """Replaces all rows in one commit; the table keeps its shape and comments."""
+    with commit_note(frame.sparkSession, note):
+        frame.write.format("delta").mode("overwrite").saveAsTable(table)
+
+
+def replace_where(frame: DataFrame, table: str, predicate: str, note: dict[str, Any] | None = None) -> None:
+    """Replaces the rows for which `predicate` holds by those of `frame`, in one commit."""
+    with commit_note(frame.sparkSession, note):
+        frame.write.format("delta").mode("overwrite").option("replaceWhere", predicate).saveAsTable(table)
+
+
+def merge(source: DataFrame, table: str, on: str, clauses: str, note: dict[str, Any] | None = None) -> None:
+    """`merge into table as target using source on … clauses`, in one commit; aliases: `target` and `source`."""
+    view = f"merge_source_{table.replace('.', '_')}"
+    source.createOrReplaceTempView(view)
+    spark = source.sparkSession
+    try:
+        with commit_note(spark, note):
+            spark.sql(f"merge into {table} as target\nusing {view} as source\non {on}\n{clauses}").collect()
+    finally:
+        spark.catalog.dropTempView(view)
+
+
+def version(spark: SparkSession, table: str) -> int:
+    """The table's newest version."""
+    row = spark.sql(f"describe history {table} limit 1").first()
+    if row is None:
+        raise LookupError(f"{table} has no history; expected at least its creation. Was its _delta_log removed?")
+    return int(row["version"])
+
+
+def restore(spark: SparkSession, table: str, to_version: int) -> bool:
+    """Puts the table back to a version, by a new commit; False (and no commit) where it is there already."""
+    if version(spark, table) == to_version:
+        return False
+    spark.sql(f"restore table {table} to version as of {to_version}").collect()
+    return True
+
+
+def create_view(spark: SparkSession, storage: str, view: str, query: str) -> None:
+    ensure_schema(spark, storage, view.split(".")[0])
+    spark.sql(f"create or replace view {view} as\n{query}")
