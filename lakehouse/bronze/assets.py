@@ -1,0 +1,153 @@
+"""One asset a bronze table, partitioned by arrival period."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, ensure_tables, ingest, pending_files, taken_files
+from lakehouse.bronze.landing import landed_files
+from lakehouse.bronze.partitions import record_start, start_of
+from lakehouse.contracts.model import Contract
+from lakehouse.engine.errors import EngineError
+from lakehouse.engine.resource import Engine
+from lakehouse.settings import Settings, settings
+
+TRANSIENT = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+"""For what passes by itself: an engine that died, a commit that lost a race. Errors of contract or data are raised as
+Failure(allow_retries=False)."""
+
+
+class BronzeConfig(dg.Config):
+    """Run configuration of a bronze asset."""
+
+    refresh: bool = False
+    """Take every file of the period again, in place of what was taken: for files rewritten at their source."""
+
+
+def partitions_of(contract: Contract, start: date) -> dg.PartitionsDefinition | None:
+    """Arrival periods up to and with the one that is running."""
+    if contract.partition == "daily":
+        return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_offset=1)
+    if contract.partition == "weekly":
+        return dg.WeeklyPartitionsDefinition(start_date=start.isoformat(), end_offset=1, day_offset=1)
+    if contract.partition == "monthly":
+        return dg.MonthlyPartitionsDefinition(start_date=start.isoformat(), end_offset=1)
+    return None
+
+
+def owners(contract: Contract) -> list[str]:
+    return [contract.owner] if "@" in contract.owner else [f"team:{contract.owner}"]
+
+
+def table_schema(columns: Sequence[tuple[str, str, str]], tags: dict[str, dict[str, str]] | None = None) -> dg.TableSchema:
+    """(name, type, description) → Dagster's column schema."""
+    return dg.TableSchema(
+        [dg.TableColumn(name, kind, text, tags=(tags or {}).get(name)) for name, kind, text in columns]
+    )
+
+
+def asset_tags(contract: Contract) -> dict[str, str]:
+    return {"source": contract.source, "delivery": contract.delivery, **({"domain": contract.domain} if contract.domain else {})}
+
+
+def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
+    """The asset `bronze/<table>`: takes the files of its arrival periods, from `start` on, not taken yet."""
+
+    @dg.asset(
+        key=["bronze", contract.table],
+        group_name="bronze",
+        kinds={"spark", "delta", contract.format},
+        owners=owners(contract),
+        tags=asset_tags(contract),
+        description=f"Raw history of {contract.title}: every record that arrived, untouched. One row per record.",
+        partitions_def=partitions_of(contract, start),
+        backfill_policy=dg.BackfillPolicy.single_run() if contract.partition else None,
+        pool=f"bronze_{contract.table}",
+        retry_policy=TRANSIENT,
+        code_version=contract.version,
+        metadata={
+            "dagster/column_schema": table_schema([(f.name, f.type, f.comment) for f in BRONZE]),
+            "dagster/table_name": contract.bronze_table,
+            "dagster/storage_kind": "delta",
+            "contract": dg.MetadataValue.text(contract.id),
+        },
+    )
+    def _bronze(context: dg.AssetExecutionContext, config: BronzeConfig, engine: Engine) -> dg.MaterializeResult:
+        here = settings()
+        period = None
+        if context.has_partition_key or context.has_partition_key_range:
+            window = context.partition_time_window
+            period = (window.start.date(), window.end.date())
+        try:
+            return _take(context, contract, here, engine, period, config.refresh)
+        except (EngineError, ConcurrentWriterError):
+            raise
+        except Exception as problem:
+            raise _judged(problem) from problem
+
+    return _bronze
+
+
+def _judged(problem: Exception) -> Exception:
+    """A Failure that is not retried for what a retry cannot mend; the problem itself for what it may."""
+    from lakehouse.bronze.landing import LandingError
+
+    if isinstance(problem, LandingError):
+        return dg.Failure(str(problem), allow_retries=False)
+    return problem
+
+
+def _take(
+    context: dg.AssetExecutionContext,
+    contract: Contract,
+    here: Settings,
+    engine: Engine,
+    period: tuple[date, date] | None,
+    refresh: bool,
+) -> dg.MaterializeResult:
+    spark = engine.session
+    ensure_tables(spark, here.storage_dir, contract)
+    landed = landed_files(here.landing_dir, contract, spark, period)
+    files = landed if refresh else pending_files(landed, taken_files(spark, contract))
+    whole = period or (date(1, 1, 1), date(9999, 1, 1))
+    taken = ingest(
+        spark, here.landing_dir, here.storage_dir, contract, files, context.run_id, whole if refresh else None
+    )
+    if landed:
+        record_start(here.home, contract.table, landed[0].arrived_on)
+    context.log.info(f"{contract.bronze_table}: {taken.records} records of {taken.files} files taken")
+    if contract.partition:
+        for key, records in _by_partition(context, taken.records_by_day).items():
+            context.add_asset_metadata({"dagster/partition_row_count": records}, partition_key=key)
+    metadata: dict[str, Any] = {
+        "files": taken.files,
+        "megabytes": round(taken.bytes / 1e6, 3),
+        "records_taken": taken.records,
+        "batch": str(taken.batch or "none: nothing new"),
+    }
+    if not contract.partition:
+        metadata["dagster/row_count"] = int(spark.table(contract.bronze_table).count())
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _by_partition(context: dg.AssetExecutionContext, by_day: dict[date, int]) -> dict[str, int]:
+    """Partition key → records, for the partitions of this run that something arrived in."""
+    definition = context.assets_def.partitions_def
+    assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
+    counts: dict[str, int] = {}
+    for key in context.partition_keys:
+        window = definition.time_window_for_partition_key(key)
+        days = (window.end.date() - window.start.date()) // timedelta(days=1)
+        counts[key] = sum(by_day.get(window.start.date() + timedelta(days=n), 0) for n in range(days))
+    return counts
+
+
+def bronze_assets(contracts: Sequence[Contract], config: Settings) -> list[dg.AssetsDefinition]:
+    """One asset a contract. Tables of one grain begin together, so that one run can take a stretch of all of them."""
+    starts: dict[str | None, date] = {}
+    for contract in contracts:
+        start = start_of(contract, config.landing_dir, config.home)
+        starts[contract.partition] = min(start, starts.get(contract.partition, start))
+    return [bronze_asset(contract, starts[contract.partition]) for contract in contracts]

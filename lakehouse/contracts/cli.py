@@ -1,0 +1,89 @@
+"""`lakehouse contract …`: check contracts, and propose one for a data file."""
+
+from pathlib import Path
+
+import click
+
+from lakehouse.contracts.loader import check as check_files
+from lakehouse.contracts.loader import contract_files, files_in
+from lakehouse.contracts.loader import load as load_contract
+from lakehouse.contracts.problems import ContractError, Problem
+from lakehouse.contracts.profile import ProfileError, propose
+from lakehouse.settings import Settings, settings
+
+
+@click.group("contract")
+def contract() -> None:
+    """Data contracts: one YAML file a table."""
+
+
+@contract.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def check(files: tuple[Path, ...]) -> None:
+    """Validate contract FILES (or folders); without any, all that the settings name."""
+    chosen = settings()
+    paths = list(files) or [*contract_files(chosen), *(folder for folder in chosen.contracts if not folder.exists())]
+    if not paths:
+        raise click.ClickException(
+            "There are no contracts. Name files, or set LAKEHOUSE_CONTRACTS to a folder of them."
+        )
+    problems = check_files(paths, chosen)
+    for problem in problems:
+        click.echo(str(_shortened(problem)))
+    count = sum(len(files_in(path)) for path in paths)
+    if problems:
+        faulty = len({problem.file for problem in problems})
+        click.echo(f"{_count(len(problems), 'problem')} in {faulty} of {_count(count, 'contract')}.")
+        raise SystemExit(1)
+    click.echo(f"{_count(count, 'contract')}, no problems.")
+
+
+@contract.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--source", help="The system it comes from; its folder in landing.")
+@click.option("--table", help="The table's name in that system.")
+@click.option("--out", type=click.Path(path_type=Path), help="The contract to write, or the folder to write it to.")
+def new(file: Path, source: str | None, table: str | None, out: Path | None) -> None:
+    """Profile a CSV, JSON or Parquet FILE and write a contract for it, to be reviewed."""
+    try:
+        text = propose(file, source, table)
+    except ProfileError as error:
+        raise click.ClickException(str(error)) from error
+    target = _target(out, text, settings())
+    if target.exists():
+        raise click.ClickException(f"{target} exists. Remove it first, or name another with --out.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}. Name another with --out.") from error
+    click.echo(f"Wrote {target} with {_count(text.count('# review:'), 'place')} to review.")
+    try:
+        written = load_contract(target)
+    except ContractError as error:
+        raise click.ClickException(f"The proposal needs mending before it can be used:\n{error}") from error
+    if not any(target.resolve() == path.resolve() for path in contract_files(settings())):
+        click.echo(f"To use it, set LAKEHOUSE_CONTRACTS={target.parent}")
+    click.echo(f"Its files are looked for in landing under {written.source}/{written.name}/<arrival day>/.")
+
+
+def _target(out: Path | None, text: str, chosen: Settings) -> Path:
+    full_name = next(line.partition(":")[2].strip() for line in text.splitlines() if "physicalName:" in line)
+    if out and (out.suffix in (".yaml", ".yml") and not out.is_dir()):
+        return out
+    folder = out or next((path for path in chosen.contracts if not path.is_file()), Path("contracts"))
+    return folder / f"{full_name}.yaml"
+
+
+def _shortened(problem: Problem) -> Problem:
+    """The problem with its file as seen from the working directory, where it lies below it."""
+    try:
+        file = problem.file.absolute().relative_to(Path.cwd())
+    except ValueError:
+        return problem
+    return Problem(file, problem.line, problem.column_path, problem.message, problem.remedy)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,46 @@
+"""An archive of Spark's loaded classes (JDK class data sharing): a later start spends half the processor time.
+
+The first engine of an installation writes it when it ends in order; it lies beside the jars, whose classes it holds.
+A JVM that finds the archive does not fit ignores it.
+"""
+
+import hashlib
+from pathlib import Path
+
+import psutil
+import pyspark
+
+from lakehouse.engine.java import Java
+
+
+def archive_path(jars_dir: Path, java: Java) -> Path:
+    """The archive for this Java with this Spark and these jars; anything else gets another file."""
+    identity = f"{java.home}|{java.version}|{pyspark.__file__}|{pyspark.__version__}|{jars_dir}"
+    return jars_dir / f"classes-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.jsa"
+
+
+def java_options(archive: Path, pid: int) -> list[str]:
+    """JVM flags that use the archive, or, while there is none, write one at exit into `draft`."""
+    if archive.exists():
+        return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    return [f"-XX:ArchiveClassesAtExit={draft(archive, pid)}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+
+
+def draft(archive: Path, pid: int) -> Path:
+    return archive.with_name(f"{archive.name}.{pid}")
+
+
+def keep(archive: Path, pid: int, ended_in_order: bool) -> None:
+    """Makes the draft of this process the archive, or throws it away if the JVM had to be killed while writing it."""
+    mine = draft(archive, pid)
+    if ended_in_order and mine.exists():
+        mine.replace(archive)
+    mine.unlink(missing_ok=True)
+
+
+def sweep(archive: Path) -> None:
+    """Removes the drafts that killed engines left behind (100 MB each)."""
+    for path in archive.parent.glob("classes-*.jsa.*"):
+        pid = path.suffix.removeprefix(".")
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)

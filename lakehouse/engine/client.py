@@ -1,0 +1,133 @@
+"""The client side: one Spark Connect session a process."""
+
+import os
+import socket
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from lakehouse.engine import lifecycle
+from lakehouse.engine.config import session_conf
+from lakehouse.engine.errors import EngineError
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_RETRIES = {"max_retries": 5, "max_backoff": 2000}
+"""Spark's client retries a lost server for more than ten minutes; ours is either back within seconds or not at all."""
+
+_lock = threading.RLock()
+_held: dict[tuple[int, str], "SparkSession"] = {}
+"""(pid, url) → session: a forked child must not use its parent's channel, nor a new engine the old one's session."""
+
+
+def remote_url(settings: Settings) -> str:
+    """The Spark Connect URL to hand to another program, such as dbt in SPARK_REMOTE; starts the engine if need be.
+
+    It carries the engine's token: pass it on, never print it. Raises EngineError.
+    """
+    if settings.spark_remote is not None:
+        return settings.spark_remote.get_secret_value()
+    found = lifecycle.ensure(settings)
+    return f"sc://127.0.0.1:{found.port}/;x-engine-token={found.token}"
+
+
+def connect(settings: Settings) -> "SparkSession":
+    """The Connect session of this process, with a server behind it that answered just now.
+
+    The first call starts the embedded engine where none runs (`settings.spark_remote` names another server instead);
+    later calls return the same session, or a new one where engine or session have died. The process's time zone
+    becomes UTC, because Spark's Python client turns timestamps into naive local times. Raises EngineError.
+    """
+    with _lock:
+        problem: Exception | None = None
+        for _ in range(2):  # the engine may end, being idle, between finding and calling it
+            url = remote_url(settings)
+            session = _held.get((os.getpid(), url))
+            try:
+                if session is None:
+                    return _open(url)
+                _apply(session)
+                return session
+            except Exception as found:
+                problem = found
+                _forget()
+        raise _unreachable(settings, problem) from problem
+
+
+def reconnect(settings: Settings) -> "SparkSession":
+    """A new session, whatever this process held before: for a caller whose query failed because the engine died."""
+    with _lock:
+        _forget()
+        return connect(settings)
+
+
+def _open(url: str) -> "SparkSession":
+    from pyspark.sql import SparkSession
+
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    # Said when a process or an engine ends with a farewell under way; the server forgets the query by itself.
+    warnings.filterwarnings("ignore", message="ReleaseExecute failed")
+    _check_port(url)
+    _forget()
+    session = SparkSession.builder.remote(url).getOrCreate()
+    session.client._retry_policy.update(_RETRIES)  # type: ignore[attr-defined]
+    _apply(session)
+    session.sql("select 1").collect()
+    _held[(os.getpid(), url)] = session
+    return session
+
+
+def _apply(session: "SparkSession") -> None:
+    """Sets the session's configuration, each time: a server that evicted the session has silently begun a new one."""
+    for key, value in session_conf().items():
+        session.conf.set(key, value)
+
+
+def _forget() -> None:
+    """Lets go of every session of this process, also one that other code has made the default."""
+    from pyspark.sql.connect.session import SparkSession
+
+    sessions: list[Any] = [*_held.values(), SparkSession._default_session, SparkSession.getActiveSession()]
+    _held.clear()
+    SparkSession._default_session = None
+    SparkSession._active_session = threading.local()
+    for session in sessions:
+        if session is not None and not session.is_stopped:
+            _close(session)
+
+
+def _close(session: Any) -> None:
+    """Closes a session's channel. Not by `stop`: it first waits for farewells that a dead server never answers."""
+    client = session.client
+    client._channel.close()
+    client._closed = True
+
+
+def _check_port(url: str) -> None:
+    """Fails at once where nobody listens: Spark's client would try again for minutes."""
+    place = urlparse(url.split("/;")[0])
+    with socket.create_connection((place.hostname or "localhost", place.port or 15002), timeout=10):
+        return
+
+
+def _unreachable(settings: Settings, problem: Exception | None) -> EngineError:
+    if settings.spark_remote is None:
+        return EngineError(
+            f"The engine runs but does not answer ({_first_line(problem)}).",
+            "Run `lakehouse engine stop` and try again; `lakehouse engine logs` shows what it said.",
+        )
+    place = urlparse(settings.spark_remote.get_secret_value().split("/;")[0])
+    return EngineError(
+        f"The Spark Connect server {place.hostname}:{place.port or 15002} of LAKEHOUSE_SPARK_REMOTE does not answer "
+        f"({_first_line(problem)}).",
+        "Check that it runs, that its port is reachable and that the URL carries its token.",
+    )
+
+
+def _first_line(problem: Exception | None) -> str:
+    return f"{type(problem).__name__}: {str(problem).splitlines()[0][:200]}" if str(problem) else repr(problem)

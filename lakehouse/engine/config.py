@@ -1,0 +1,167 @@
+"""Spark's configuration for one machine and small data: every line says why it is not the default."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from lakehouse.settings import Settings
+
+GIB = 1024**3
+MESSAGE_BYTES = 128 * 1024 * 1024
+"""The largest gRPC message either way; Spark's Python client refuses larger ones whatever the server says."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the engine may use of the machine."""
+
+    memory_bytes: int
+    cores: int
+
+
+def this_machine() -> Machine:
+    """This machine's memory and the cores that this process may use (fewer than it has, in a cpuset)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return Machine(psutil.virtual_memory().total, cores)
+
+
+def heap(settings: Settings, machine: Machine) -> str:
+    """The JVM's heap: as set, else a quarter of the machine, between 1 and 3 GiB.
+
+    The cap keeps the whole product (engine, Dagster, dbt) below 6 GiB; more heap did not make small data faster.
+    """
+    if settings.engine_memory:
+        return settings.engine_memory
+    return f"{max(1024, min(3 * 1024, machine.memory_bytes // 4 // 1024**2))}m"
+
+
+def cores(settings: Settings, machine: Machine) -> int:
+    return settings.engine_cores or machine.cores
+
+
+def java_options(engine_dir: Path) -> list[str]:
+    """JVM flags of the engine."""
+    return [
+        "-Duser.timezone=UTC",  # dates and timestamps must not depend on where the machine stands
+        "-Dfile.encoding=UTF-8",  # nor text on the machine's locale
+        f"-Djava.io.tmpdir={engine_dir}/tmp",  # shuffles (spark.local.dir follows it), native libraries, artifacts
+        f"-Dderby.system.home={engine_dir}",
+        f"-Dderby.stream.error.file={engine_dir}/derby.log",  # else derby.log appears in the working folder
+        f"-Dlog4j2.configurationFile={engine_dir}/log4j2.properties",  # a log that is bounded
+        f"-XX:ErrorFile={engine_dir}/jvm_crash.log",
+        "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
+        "-XX:+UseParallelGC",  # throughput; on two cores G1's concurrent threads take time from tasks
+        "-XX:+ExitOnOutOfMemoryError",  # a half-dead engine is worse than none: the next client starts another
+        "-XX:MaxMetaspaceSize=1g",  # generated classes of a long life must not eat the machine
+        "-Xss4m",  # deep plans (many columns, long CASE chains) overflow the default stack
+    ]
+
+
+def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[str, str]:
+    """The whole configuration of the embedded engine. Pure: writes nothing, reads nothing but its arguments."""
+    engine_dir, count = settings.engine_dir, cores(settings, machine)
+    return {
+        "spark.app.name": "lakehouse",
+        "spark.master": f"local[{count}]",
+        "spark.driver.memory": heap(settings, machine),
+        "spark.driver.extraJavaOptions": " ".join(java_options(engine_dir)),
+        # On the class path rather than in spark.jars: nothing is copied at start and no resolver runs.
+        "spark.driver.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
+        # -- nobody else gets in: every port of Spark's own stays on the loopback
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",  # a port without a login, and memory for its history
+        "spark.ui.showConsoleProgress": "false",  # the console is a log file
+        "spark.sql.ui.retainedExecutions": "10",  # kept even without a UI; a long life collects them
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.ui.retainedTasks": "1000",
+        # -- Delta and a catalog that outlives the process
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": storage_uri(settings),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={metastore_dir(settings)};create=true"
+        ),
+        "spark.hadoop.hive.metastore.warehouse.dir": storage_uri(settings),
+        "spark.hadoop.hive.metastore.schema.verification": "false",  # the schema is created on first use
+        "spark.hadoop.datanucleus.schema.autoCreateAll": "true",
+        # A metastore that cannot be opened is thrown away: trying ten times, two seconds apart, only delays that.
+        "spark.hadoop.hive.hmshandler.retry.attempts": "1",
+        "spark.hadoop.hive.hmshandler.retry.interval": "50ms",
+        "spark.hadoop.hive.exec.scratchdir": f"{engine_dir}/tmp/hive",  # default /tmp/hive
+        "spark.hadoop.hive.exec.local.scratchdir": f"{engine_dir}/tmp/hive-local",
+        # -- one meaning of time and of casts, for dbt and Python alike
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "false",  # dbt-spark forces it for its sessions; Python's must agree
+        # -- small data: tasks cost more than bytes
+        "spark.sql.shuffle.partitions": str(count),
+        "spark.default.parallelism": str(count),
+        "spark.databricks.delta.snapshotPartitions": "2",  # default 50 tasks to read one table's log
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(count),  # default 10,000 tasks
+        "spark.sql.files.openCostInBytes": str(64 * 1024),  # default 4 MiB: 32 small files fill a task
+        "spark.sql.autoBroadcastJoinThreshold": str(64 * 1024**2),  # dimensions fit; a broadcast spares a shuffle
+        "spark.databricks.delta.stalenessLimit": "0",  # always the latest version of a table
+        "spark.locality.wait": "0",  # there is nowhere else to wait for
+        "spark.rdd.compress": "true",
+        "spark.io.compression.codec": "lz4",  # loads no native library but its own
+        "spark.cleaner.periodicGC.interval": "10min",  # an idle heap is given back sooner
+        # -- results travel in few messages
+        "spark.connect.grpc.maxInboundMessageSize": str(MESSAGE_BYTES),
+        "spark.connect.grpc.arrow.maxBatchSize": "16m",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    }
+
+
+def session_conf() -> dict[str, str]:
+    """What a client sets on its session, so that a foreign server and a re-created session agree with ours."""
+    return {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
+
+
+def metastore_dir(settings: Settings) -> Path:
+    return settings.engine_dir / "metastore"
+
+
+def has_metastore(settings: Settings) -> bool:
+    """Whether Derby's database is there (its files may be broken all the same)."""
+    return (metastore_dir(settings) / "service.properties").exists()
+
+
+def storage_uri(settings: Settings) -> str:
+    """The storage as Spark wants it: a URI stays as it is, a local path becomes absolute."""
+    place = settings.storage_dir
+    return place if "://" in place else os.path.abspath(os.path.expanduser(place))
+
+
+def log4j_properties(engine_dir: Path) -> str:
+    """Log4j's configuration: warnings only, into one file that is rolled at 5 MB and kept once."""
+    quiet = {
+        "hadoop_native": "org.apache.hadoop.util.NativeCodeLoader",
+        "hive_conf": "org.apache.hadoop.hive.conf.HiveConf",
+        "hive_store": "org.apache.hadoop.hive.metastore.ObjectStore",
+        "hive_catalog": "org.apache.spark.sql.hive.HiveExternalCatalog",  # "not Hive compatible": each Delta table
+        "hive_session": "org.apache.hadoop.hive.ql.session.SessionState",
+        "plan_fields": "org.apache.spark.sql.catalyst.util.SparkStringUtils",
+        "hostname": "org.apache.spark.util.Utils",
+    }
+    lines = [
+        "rootLogger.level = warn",
+        "rootLogger.appenderRef.file.ref = file",
+        "appender.file.type = RollingFile",
+        "appender.file.name = file",
+        f"appender.file.fileName = {engine_dir}/engine.log",
+        f"appender.file.filePattern = {engine_dir}/engine.log.%i",
+        "appender.file.layout.type = PatternLayout",
+        "appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss}{UTC} %p %c{1}: %m%n%ex{20}",
+        "appender.file.policies.type = Policies",
+        "appender.file.policies.size.type = SizeBasedTriggeringPolicy",
+        "appender.file.policies.size.size = 5MB",
+        "appender.file.strategy.type = DefaultRolloverStrategy",
+        "appender.file.strategy.max = 1",
+    ]
+    for key, name in quiet.items():
+        lines += [f"logger.{key}.name = {name}", f"logger.{key}.level = error"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,240 @@
+"""The engine's process: `python -m lakehouse.engine.server <settings file>`. Started by `lifecycle`, not by hand.
+
+It owns the JVM, the catalog and the metastore; serves Spark Connect; and ends by itself when nobody calls any more,
+when its metastore is taken away, or on SIGTERM.
+"""
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import uuid
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from lakehouse.engine import catalog, class_archive, config, jars, record
+from lakehouse.engine.java import Java, find_java
+from lakehouse.settings import Settings
+
+POLL_SECONDS = 1.0
+_LEAKS = (
+    # A client's process has the first four after its first session; with them Spark would try to be a client here.
+    "SPARK_CONNECT_MODE_ENABLED",
+    "SPARK_REMOTE",
+    "SPARK_LOCAL_REMOTE",
+    "PYSPARK_GATEWAY_PORT",
+    "PYSPARK_GATEWAY_SECRET",
+    # Another Spark's home, options and configuration would win over ours.
+    "SPARK_HOME",
+    "SPARK_CONF_DIR",
+    "SPARK_LOCAL_DIRS",
+    "PYSPARK_SUBMIT_ARGS",
+)
+
+
+def say(message: str) -> None:
+    """A line for `lakehouse engine logs`."""
+    print(message, flush=True)
+
+
+def prepare_environment(engine_dir: Path, java: Java) -> None:
+    """Cleans what a client process leaves to its children, and names Java, Python and the scratch folder."""
+    for name in _LEAKS:
+        os.environ.pop(name, None)
+    os.environ["JAVA_HOME"] = str(java.home)
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["SPARK_LAUNCHER_OPTS"] = "-XX:-UsePerfData"  # else files in /tmp/hsperfdata_<user>
+    os.environ["TZ"] = "UTC"
+    os.environ["TMPDIR"] = str(engine_dir / "tmp")
+    tempfile.tempdir = None  # forget the folder chosen before
+    os.chdir(engine_dir)  # Derby and Hive drop files where they stand
+
+
+def prepare_files(settings: Settings) -> None:
+    """The engine's folders and log configuration, without what a killed engine left behind."""
+    engine_dir = settings.engine_dir
+    shutil.rmtree(engine_dir / "tmp", ignore_errors=True)
+    (engine_dir / "tmp").mkdir(parents=True, mode=0o700)
+    (engine_dir / "log4j2.properties").write_text(config.log4j_properties(engine_dir))
+    if "://" not in settings.storage_dir:
+        Path(config.storage_uri(settings)).mkdir(parents=True, exist_ok=True)
+
+
+def metastore_id(settings: Settings) -> str:
+    """An identifier of this metastore's life: it changes when the metastore is made anew (and its views are gone)."""
+    folder = config.metastore_dir(settings)
+    marker = settings.engine_dir / "metastore.id"
+    if not config.has_metastore(settings):
+        shutil.rmtree(folder, ignore_errors=True)
+        marker.write_text(uuid.uuid4().hex)
+    return marker.read_text().strip() if marker.exists() else uuid.uuid4().hex
+
+
+def download(conf: dict[str, str]) -> None:
+    """Lets Spark's own resolver (Ivy) fetch the jars named in `conf`: a JVM that starts, downloads and ends."""
+    from pyspark import SparkConf
+    from pyspark.java_gateway import launch_gateway
+
+    say(f"Resolving {conf['spark.jars.packages']} (once).")
+    gateway = launch_gateway(SparkConf(loadDefaults=False).setAll(list(conf.items())))
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait(timeout=60)
+
+
+def start_spark(conf: dict[str, str]) -> tuple[Any, psutil.Process]:
+    """A classic Spark session in a JVM of its own, and that JVM's process."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    options = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+    gateway = launch_gateway(options, popen_kwargs={"stdout": DEVNULL})
+    SparkContext._ensure_initialized(gateway=gateway)
+    builder = SparkSession.builder
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate(), psutil.Process(gateway.proc.pid)
+
+
+def open_catalog(spark: Any, settings: Settings) -> catalog.Found:
+    """Opens the metastore and registers what the storage holds; raises whatever Derby or Hive raises."""
+    return catalog.register_tables(spark, config.storage_uri(settings))
+
+
+def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> None:
+    """Runs the engine until it is told to stop or has been idle for long enough."""
+    java = find_java(settings.java_home)
+    prepare_files(settings)
+    prepare_environment(settings.engine_dir, java)
+    settings.jars_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.jars_dir / "resolve.lock"):  # several homes may share one folder of jars
+        found = jars.resolve(settings.jars_dir, download)
+        archive = class_archive.archive_path(settings.jars_dir, java)
+        class_archive.sweep(archive)
+    conf = config.spark_conf(settings, config.this_machine(), found)
+    conf["spark.driver.extraJavaOptions"] += " " + " ".join(class_archive.java_options(archive, os.getpid()))
+    life = metastore_id(settings)
+    spark, jvm = start_spark(conf)
+    try:
+        from lakehouse.engine.gate import open_gate
+
+        try:
+            tables = open_catalog(spark, settings)
+        except Exception as problem:
+            say(f"The metastore cannot be used ({str(problem).splitlines()[0][:300]}); it is made anew.")
+            start_over(settings, settings_file, jvm)
+        say(f"Catalog: {tables.registered} tables registered, {tables.dropped} lost entries dropped.")
+        token = secrets.token_urlsafe(32)
+        gate = open_gate(spark, token)
+        me = psutil.Process()
+        record.write(
+            settings,
+            record.Record(
+                pid=me.pid,
+                started=me.create_time(),
+                jvm_pid=jvm.pid,
+                jvm_started=jvm.create_time(),
+                port=gate.port,
+                token=token,
+                metastore=life,
+                versions={
+                    "spark": str(spark.version),
+                    "delta": jars.COORDINATES[0].rsplit(":", 1)[1],
+                    "java": java.version,
+                    "python": sys.version.split()[0],
+                },
+            ),
+        )
+        say(f"Serving on 127.0.0.1:{gate.port} with {conf['spark.master']}, heap {conf['spark.driver.memory']}.")
+        say(watch(settings, gate, jvm, stop))
+        gate.close()
+    finally:
+        forget(settings)
+        logging.disable()  # py4j would lament the end of its JVM, line after line
+        class_archive.keep(archive, os.getpid(), end_jvm(jvm))
+
+
+def watch(settings: Settings, gate: Any, jvm: psutil.Process, stop: threading.Event) -> str:
+    """Waits for a reason to end, and returns it. Notes the last activity in the time stamp of `activity`."""
+    activity = settings.engine_dir / "activity"
+    activity.touch()
+    lock = FileLock(settings.engine_dir / "start.lock")
+    limit = settings.engine_idle_minutes * 60
+    while not stop.wait(min(POLL_SECONDS, limit / 4)):
+        if not jvm.is_running() or jvm.status() == psutil.STATUS_ZOMBIE:
+            return "The JVM is gone: the engine ends."
+        if not config.has_metastore(settings):
+            return "The metastore was taken away: the engine ends, the next one makes it anew."
+        mine = record.read(settings)
+        if mine is None or mine.pid != os.getpid():
+            return "engine.json is gone or names another engine: this one ends."
+        idle = gate.idle_seconds()
+        if idle < 2 * POLL_SECONDS:
+            os.utime(activity)
+        if idle < limit:
+            continue
+        try:  # whoever starts or attaches holds the lock: then it is not idle after all
+            with lock.acquire(timeout=0):
+                if gate.idle_seconds() >= limit:
+                    forget(settings)
+                    return f"Nobody called for {limit / 60:g} minutes: the engine ends."
+        except Timeout:
+            continue
+    return "Told to stop: the engine ends."
+
+
+def forget(settings: Settings) -> None:
+    """Removes engine.json if it is this process's own."""
+    mine = record.read(settings)
+    if mine and mine.pid == os.getpid():
+        record.record_path(settings).unlink(missing_ok=True)
+
+
+def end_jvm(jvm: psutil.Process) -> bool:
+    """Ends the JVM in order (it closes the metastore, it may write its class archive), by force after 25 seconds.
+
+    Returns whether it ended in order.
+    """
+    try:
+        jvm.terminate()
+        jvm.wait(timeout=25)
+    except psutil.TimeoutExpired:
+        jvm.kill()
+        return False
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def start_over(settings: Settings, settings_file: Path, jvm: psutil.Process) -> None:
+    """Throws the metastore away and runs this program again in the same process; once only."""
+    if settings_file.suffix == ".again":
+        raise RuntimeError("A fresh metastore cannot be used either: see the log.")
+    end_jvm(jvm)
+    shutil.rmtree(config.metastore_dir(settings), ignore_errors=True)
+    again = settings_file.with_suffix(".again")
+    shutil.copyfile(settings_file, again)
+    os.execv(sys.executable, [sys.executable, "-m", "lakehouse.engine.server", str(again)])
+
+
+def main() -> None:
+    settings_file = Path(sys.argv[1])
+    settings = Settings.model_validate_json(settings_file.read_text())
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(settings, settings_file, stop)
+
+
+if __name__ == "__main__":
+    main()

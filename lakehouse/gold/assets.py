@@ -1,0 +1,368 @@
+"""The dbt models as assets, every dbt test as a check; then the release and the serving views."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from pydantic import Field as ConfigField
+
+from lakehouse.bronze.assets import TRANSIENT, table_schema
+from lakehouse.contracts.model import Contract
+from lakehouse.engine.resource import Engine
+from lakehouse.gold import project as dbt
+from lakehouse.gold import release as releases
+from lakehouse.gold.lineage import column_lineage
+from lakehouse.gold.release import Release
+from lakehouse.gold.serving import contract_column
+from lakehouse.settings import Settings, executable, settings
+from lakehouse.silver.state import child_columns, public_columns
+from lakehouse.storage import tables
+
+GOLD_POOL = "gold"
+
+
+class GoldConfig(dg.Config):
+    """Run configuration of gold: all empty is the increment since the last release."""
+
+    from_date: str = ConfigField(default="", description="Rebuild event days from this one on (YYYY-MM-DD).")
+    to_date: str = ConfigField(default="", description="Rebuild event days up to and with this one (YYYY-MM-DD).")
+    full_refresh: bool = ConfigField(default=False, description="Rebuild every model from nothing.")
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt nodes as assets: groups by layer, kinds, owners, freshness."""
+
+    def __init__(self, freshness: dg.FreshnessPolicy | None) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_code_references=True))
+        self._freshness = freshness
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = self.get_resource_props(manifest, unique_id)
+        if node["resource_type"] != "model":
+            return spec
+        is_mart = node["fqn"][1] == "marts"
+        group = "gold" if is_mart else "staging"
+        kinds = {"dbt", "spark", "view" if node["config"]["materialized"] == "view" else "delta"}
+        spec = spec.replace_attributes(group_name=group, kinds=kinds)
+        if is_mart and self._freshness is not None:
+            spec = spec.replace_attributes(freshness_policy=self._freshness)
+        return spec
+
+
+def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
+    """What a build tells dbt: the pinned silver, the batches that gold already holds, the days to rebuild.
+
+    Raises ValueError for days that are none.
+    """
+    found: dict[str, Any] = {"silver_schema": releases.PINNED}
+    if last is not None and not config.full_refresh:
+        found["since"] = last.silver_batches
+    for name, text in (("from", config.from_date), ("to", config.to_date)):
+        if text:
+            found[name] = date.fromisoformat(text).isoformat()
+    return found
+
+
+def dbt_args(config: GoldConfig, last: Release | None) -> list[str]:
+    """The dbt command of a build. The first build starts from nothing, whatever a killed one left."""
+    import json
+
+    args = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(dbt_vars(config, last))]
+    return [*args, "--full-refresh"] if config.full_refresh or last is None else args
+
+
+def _source_columns(manifest: Mapping[str, Any], contracts: Mapping[str, Contract]) -> dict[str, list[str]]:
+    by_table = {contract.table: public_columns(contract) for contract in contracts.values()}
+    for contract in contracts.values():
+        for column in contract.child_tables:
+            names = [child.name for child in child_columns(contract, column)]
+            by_table[contract.child_view(column).split(".")[1]] = [*names, "_arrived_on", "_batch"]
+    return {key: by_table[source["name"]] for key, source in manifest["sources"].items() if source["name"] in by_table}
+
+
+def gold_schema(node: Mapping[str, Any]) -> str:
+    return str(node["schema"])
+
+
+def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.AssetsDefinition]:
+    """The asset of the dbt build (all models in one step), and that of the release."""
+    manifest = dbt.manifest(config)
+    deadlines = [c.freshness_fail for c in contracts.values() if c.freshness_fail and c.cadence == "hourly"]
+    freshness = dg.FreshnessPolicy.time_window(fail_window=min(deadlines)) if deadlines else None
+    translator = Translator(freshness)
+    dbt_project = dbt.project(config)
+
+    @dbt_assets(
+        manifest=manifest,
+        project=dbt_project,
+        dagster_dbt_translator=translator,
+        name="gold",
+        pool=GOLD_POOL,
+        exclude="resource_type:unit_test",
+        retry_policy=TRANSIENT,
+    )
+    def _gold(
+        context: dg.AssetExecutionContext, config: GoldConfig, engine: Engine, dbt_cli: DbtCliResource
+    ) -> Iterator[Any]:
+        yield from _build(context, config, engine, dbt_cli, contracts, manifest, translator)
+
+    return [_gold, _release_asset(contracts, config)]
+
+
+def _build(
+    context: dg.AssetExecutionContext,
+    config: GoldConfig,
+    engine: Engine,
+    dbt_cli: DbtCliResource,
+    contracts: Mapping[str, Contract],
+    manifest: Mapping[str, Any],
+    translator: Translator,
+) -> Iterator[Any]:
+    here = settings()
+    spark = engine.session
+    marts = dbt.marts(here)
+    names = sorted(marts)
+    schema = gold_schema(next(iter(marts.values())))
+    is_released_target = here.dbt_target == "prod"
+    releases.ensure_tables(spark, here.storage_dir)
+    last = releases.current(spark) if is_released_target else None
+    restored = releases.restore_gold(spark, schema, last)
+    if restored:
+        context.log.warning(f"Restored to the last release before the build: {', '.join(restored)}")
+    versions, batches = releases.silver_now(spark, dict(contracts))
+    releases.pin_silver(spark, here.storage_dir, dict(contracts), versions)
+    for place in ("staging", schema):
+        tables.ensure_schema(spark, here.storage_dir, place if place == schema else _staging(manifest))
+    os.environ.update(dbt.dbt_environment(engine.remote_url))
+    number = releases.next_id(spark)
+    sources = _source_columns(manifest, contracts)
+    passed = warned = 0
+    try:
+        invocation = dbt_cli.cli(dbt_args(config, last), context=context, target_path=_target(here, context.run_id))
+        for event in invocation.stream():
+            if isinstance(event, dg.AssetCheckResult):
+                passed += event.passed
+                warned += not event.passed
+            if isinstance(event, dg.Output):
+                event = _described(event, context, spark, manifest, translator, sources, invocation.target_path, here)
+            yield event
+    except Exception as problem:
+        if is_released_target:
+            releases.restore_gold(spark, schema, last)
+            releases.record(
+                spark,
+                Release(
+                    release_id=number,
+                    status="failed",
+                    silver_versions=versions,
+                    silver_batches=batches,
+                    gold_versions=last.gold_versions if last else {},
+                    checks_passed=passed,
+                    checks_warned=warned,
+                    code=dbt.checksum(here),
+                    reason=_first_lines(problem),
+                    run_id=context.run_id,
+                ),
+            )
+        raise dg.Failure(
+            f"Gold was not released and is back at release {last.release_id if last else 'none'}: "
+            f"{_first_lines(problem)}",
+            allow_retries=False,
+        ) from problem
+    if is_released_target:
+        gold = releases.gold_now(spark, schema, names)
+        counts = {name: int(spark.table(f"{schema}.{name}").count()) for name in gold}
+        releases.record(
+            spark,
+            Release(
+                release_id=number,
+                status="audited",
+                silver_versions=versions,
+                silver_batches=batches,
+                gold_versions=gold,
+                row_counts=counts,
+                checks_passed=passed,
+                checks_warned=warned,
+                code=dbt.checksum(here),
+                run_id=context.run_id,
+            ),
+        )
+
+
+def _staging(manifest: Mapping[str, Any]) -> str:
+    return next(
+        str(node["schema"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["fqn"][1] == "staging"
+    )
+
+
+def _target(here: Settings, run_id: str) -> Path:
+    dbt.clean_targets(here)
+    return dbt.target_dir(here) / f"run-{run_id[:8]}"
+
+
+def _first_lines(problem: Exception) -> str:
+    lines = [line for line in str(problem).splitlines() if line.strip()]
+    return " ".join(lines[:6])[:600]
+
+
+def _described(
+    event: dg.Output[Any],
+    context: dg.AssetExecutionContext,
+    spark: Any,
+    manifest: Mapping[str, Any],
+    translator: Translator,
+    sources: Mapping[str, list[str]],
+    target: Path,
+    here: Settings,
+) -> dg.Output[Any]:
+    """The event of a model, with its columns, their lineage, and its row count."""
+    unique_id = event.metadata["unique_id"].value
+    node = manifest["nodes"].get(str(unique_id))
+    if node is None:
+        return event
+    relation = f"{node['schema']}.{node['alias']}"
+    described = {name: column.get("description", "") for name, column in node["columns"].items()}
+    fields = spark.table(relation).schema
+    metadata: dict[str, Any] = {
+        "dagster/column_schema": table_schema(
+            [(f.name, f.dataType.simpleString(), described.get(f.name, "")) for f in fields]
+        ),
+        "dagster/table_name": relation,
+    }
+    compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
+    if compiled.exists():
+        traced = column_lineage(node, manifest, sources, compiled.read_text(), here.home / "dbt" / "column_lineage.json")
+        metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+            {
+                column: [
+                    dg.TableColumnDep(
+                        asset_key=translator.get_asset_spec(manifest, parent, None).key, column_name=parent_column
+                    )
+                    for parent, parent_column in parents
+                ]
+                for column, parents in traced.items()
+            }
+        )
+    if node["config"]["materialized"] != "view":
+        metadata["dagster/row_count"] = int(spark.table(relation).count())
+    return event.with_metadata({**event.metadata, **metadata})
+
+
+def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.AssetsDefinition:
+    marts = dbt.marts(config)
+    names = sorted(marts)
+    schema = gold_schema(next(iter(marts.values())))
+    specs = [
+        dg.AssetSpec(
+            ["serving", name],
+            deps=[dg.AssetKey([schema, name])],
+            group_name="serving",
+            kinds={"spark", "view"},
+            owners=sorted({c.owner for c in contracts.values() if "@" in c.owner})[:1],
+            description=f"{marts[name]['description']}\n\nWhat readers read: the released version, personal data masked.",
+            metadata={
+                "dagster/table_name": f"serving.{name}",
+                "dagster/column_schema": table_schema(
+                    [(column, _masked_type(column, marts[name], contracts), props.get("description", ""))
+                     for column, props in marts[name]["columns"].items()]
+                ),
+                "dagster/column_lineage": dg.TableColumnLineage(
+                    {
+                        column: [dg.TableColumnDep(asset_key=dg.AssetKey([schema, name]), column_name=column)]
+                        for column in marts[name]["columns"]
+                    }
+                ),
+            },
+        )
+        for name in names
+    ]
+    specs.append(
+        dg.AssetSpec(
+            ["ops", "releases"],
+            deps=[dg.AssetKey([schema, name]) for name in names],
+            group_name="serving",
+            kinds={"spark", "delta"},
+            description="Releases of gold: which audited versions the serving views read. One row per event of a release.",
+            metadata={
+                "dagster/table_name": releases.RELEASES,
+                "dagster/column_schema": table_schema([(f.name, f.type, f.comment) for f in releases._COLUMNS]),
+            },
+        )
+    )
+
+    @dg.multi_asset(name="release", specs=specs, pool=GOLD_POOL, retry_policy=TRANSIENT)
+    def _release(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[dg.MaterializeResult]:
+        here = settings()
+        spark = engine.session
+        if here.dbt_target != "prod":
+            raise dg.Failure(
+                f"The dbt target is {here.dbt_target}; only prod is released. Unset LAKEHOUSE_DBT_TARGET.",
+                allow_retries=False,
+            )
+        released = publish(spark, here, dict(contracts), context.run_id)
+        for name in names:
+            yield dg.MaterializeResult(
+                asset_key=["serving", name],
+                metadata={
+                    "dagster/row_count": released.row_counts.get(name, 0),
+                    "release": released.release_id,
+                    "gold_version": released.gold_versions[name],
+                },
+            )
+        yield dg.MaterializeResult(
+            asset_key=["ops", "releases"],
+            metadata={
+                "release": released.release_id,
+                "checks_passed": released.checks_passed,
+                "checks_warned": released.checks_warned,
+                "silver_versions": dg.MetadataValue.json(released.silver_versions),
+                "gold_versions": dg.MetadataValue.json(released.gold_versions),
+            },
+        )
+
+    return _release
+
+
+def _masked_type(column: str, node: Mapping[str, Any], contracts: Mapping[str, Contract]) -> str:
+    personal = contract_column(column, node, dict(contracts))
+    return f"masked ({personal.mask})" if personal is not None else "as in gold"
+
+
+def publish(spark: Any, here: Settings, contracts: dict[str, Contract], run_id: str) -> Release:
+    """Puts the newest audited build in force. Where nothing was audited since the last release, that one is only
+    pointed at again. Idempotent.
+
+    Raises Failure where there is nothing that passed its audit.
+    """
+    history = releases.events(spark)
+    now = next((event for event in history if event.status in releases.IN_FORCE), None)
+    newest = next((event for event in history if event.status in ("audited", *releases.IN_FORCE)), None)
+    if newest is None:
+        raise dg.Failure(
+            "There is no audited build of gold to release. Materialize gold first; see why it failed in the checks.",
+            allow_retries=False,
+        )
+    marts = dbt.marts(here)
+    if newest.status == "audited":
+        fields: Sequence[str] = list(Release.__dataclass_fields__)
+        now = Release(**{**{name: getattr(newest, name) for name in fields}, "status": "released", "run_id": run_id})
+        releases.record(spark, now)
+    assert now is not None
+    releases.repoint(spark, here.storage_dir, contracts, now, marts)
+    return now
+
+
+def dbt_resource(config: Settings) -> DbtCliResource:
+    """dbt from this Python's own folder: PATH may have another, or none."""
+    return DbtCliResource(
+        project_dir=dbt.project(config), dbt_executable=executable("dbt"), target=config.dbt_target
+    )

@@ -1,0 +1,258 @@
+"""Releases: which audited versions of gold readers see. One row in ops.releases, then the serving views are repointed.
+
+Every event of a release is one row, appended: `audited` (dbt built gold and every blocking check passed), `released`,
+`failed` (gold was restored), `rolled_back`. The current release is that of the newest row that put one in force.
+"""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+from lakehouse.gold.serving import serving_query
+from lakehouse.silver import ledger, state
+from lakehouse.silver.masks import KEYS_TABLE
+from lakehouse.storage import tables
+from lakehouse.storage.tables import Field, literal, quote
+
+RELEASES = "ops.releases"
+PINNED = "silver_pinned"
+IN_FORCE = ("released", "rolled_back")
+_COLUMNS = (
+    Field("release_id", "bigint", "Number of the release; grows by one."),
+    Field("status", "string", "audited, released, failed or rolled_back (put in force again)."),
+    Field("silver_versions", "map<string,bigint>", "Version of each silver state table that gold was built on."),
+    Field("silver_batches", "map<string,bigint>", "The newest batch in each of those."),
+    Field("gold_versions", "map<string,bigint>", "Version of each gold table that the serving views read."),
+    Field("row_counts", "map<string,bigint>", "Rows of each gold table."),
+    Field("checks_passed", "bigint", "Checks of gold that passed."),
+    Field("checks_warned", "bigint", "Checks of gold that warned."),
+    Field("code", "string", "Checksum of the dbt project that built it."),
+    Field("reason", "string", "Why it failed or was rolled back."),
+    Field("run_id", "string", "The Dagster run."),
+    Field("at", "timestamp", "When (UTC)."),
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """One row of ops.releases."""
+
+    release_id: int
+    status: str
+    silver_versions: dict[str, int]
+    silver_batches: dict[str, int]
+    gold_versions: dict[str, int]
+    row_counts: dict[str, int] = field(default_factory=dict)
+    checks_passed: int = 0
+    checks_warned: int = 0
+    code: str = ""
+    reason: str = ""
+    run_id: str = ""
+    at: datetime | None = None
+
+
+class ReleaseError(Exception):
+    """A release cannot be shown or put in force."""
+
+
+def ensure_tables(spark: SparkSession, storage: str) -> None:
+    """Creates ops.releases and the table with the key of masked hashes (made once, at random). Idempotent."""
+    tables.ensure(spark, storage, RELEASES, _COLUMNS, comment="Releases of gold. One row per event of a release.")
+    if not tables.exists(spark, KEYS_TABLE):
+        key = [Field("mask_key", "string", "Key of the keyed hashes by which personal data is masked.")]
+        tables.ensure(spark, storage, KEYS_TABLE, key, comment="Never share this table.")
+    if spark.table(KEYS_TABLE).limit(1).count() == 0:
+        key = [Field("mask_key", "string")]
+        tables.append(tables.local_rows(spark, [(secrets.token_hex(32),)], key), KEYS_TABLE)
+
+
+def events(spark: SparkSession) -> list[Release]:
+    """All rows of ops.releases, newest first."""
+    if not tables.exists(spark, RELEASES):
+        return []
+    rows = spark.table(RELEASES).orderBy(F.desc("at")).collect()
+    return [Release(**{f.name: (row[f.name] if row[f.name] is not None else "") for f in _COLUMNS}) for row in rows]
+
+
+def current(spark: SparkSession) -> Release | None:
+    """The release in force; None before the first."""
+    return next((event for event in events(spark) if event.status in IN_FORCE), None)
+
+
+def record(spark: SparkSession, release: Release) -> None:
+    row = tuple(
+        datetime.now(UTC) if f.name == "at" else getattr(release, f.name) for f in _COLUMNS
+    )
+    tables.append(tables.local_rows(spark, [row], _COLUMNS), RELEASES)
+
+
+def next_id(spark: SparkSession) -> int:
+    return max((event.release_id for event in events(spark)), default=0) + 1
+
+
+def silver_now(spark: SparkSession, contracts: dict[str, Contract]) -> tuple[dict[str, int], dict[str, int]]:
+    """(version of each state table, newest batch in it), of the tables that have been refined at least once."""
+    versions, batches = {}, {}
+    for contract in contracts.values():
+        if tables.exists(spark, contract.state_table) and (last := ledger.last_note(spark, contract)):
+            versions[contract.table] = tables.version(spark, contract.state_table)
+            batches[contract.table] = int(last[1]["batch"])
+    return versions, batches
+
+
+def pin_silver(spark: SparkSession, storage: str, contracts: dict[str, Contract], versions: dict[str, int]) -> None:
+    """Makes the views that dbt reads: silver as it is at these versions, and the keys deleted there.
+
+    A table that has not been refined yet is pinned as an empty view, so that every model can be built.
+    """
+    tables.ensure_schema(spark, storage, PINNED)
+    queries: dict[str, str] = {}
+    for contract in contracts.values():
+        version = versions.get(contract.table)
+        if version is None:
+            state.ensure_tables(spark, storage, contract)
+        queries[f"{PINNED}.{contract.table}"] = state.visible_rows(contract, version)
+        queries[f"{PINNED}.{contract.table}__deleted"] = state.deleted_rows(contract, version)
+        for column in contract.child_tables:
+            child = contract.child_view(column).split(".")[1]
+            queries[f"{PINNED}.{child}"] = state.child_rows(contract, column, version)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda item: spark.sql(f"create or replace view {item[0]} as\n{item[1]}"), queries.items()))
+
+
+def gold_now(spark: SparkSession, schema: str, names: list[str]) -> dict[str, int]:
+    """Version of each gold table that exists."""
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(
+            lambda name: tables.version(spark, f"{schema}.{name}") if tables.exists(spark, f"{schema}.{name}") else None,
+            names,
+        )
+        return {name: version for name, version in zip(names, found, strict=True) if version is not None}
+
+
+def _is_at(spark: SparkSession, table: str, version: int) -> bool:
+    """Whether the table's newest commit is that version, or a restore to it."""
+    row = spark.sql(f"describe history {table} limit 1").first()
+    if row is None:
+        return False
+    restored = row["operation"] == "RESTORE" and (row["operationParameters"] or {}).get("version") == str(version)
+    return bool(row["version"] == version or restored)
+
+
+def restore_gold(spark: SparkSession, schema: str, release: Release | None) -> list[str]:
+    """Puts gold back to the release in force, as a failed or killed build may have left it; returns what it restored.
+
+    So every build starts from what was audited. Idempotent.
+    """
+    if release is None:
+        return []
+    restored = []
+    for name, version in release.gold_versions.items():
+        table = f"{schema}.{name}"
+        if tables.exists(spark, table) and not _is_at(spark, table, version):
+            spark.sql(f"restore table {table} to version as of {version}").collect()
+            restored.append(name)
+    return restored
+
+
+def repoint(
+    spark: SparkSession,
+    storage: str,
+    contracts: dict[str, Contract],
+    release: Release,
+    marts: dict[str, dict[str, object]],
+    schema: str = "gold",
+) -> None:
+    """Points every serving view at the versions of a release, personal data masked. Idempotent; not atomic over all
+    views, which is why it is done from the row of the release, last, and again at every start."""
+    tables.ensure_schema(spark, storage, "serving")
+
+    def point(name: str) -> None:
+        query = serving_query(spark, f"{schema}.{name}", release.gold_versions[name], marts.get(name), contracts)
+        spark.sql(
+            f"create or replace view serving.{quote(name)}\n"
+            f"tblproperties ('lakehouse.release' = {literal(str(release.release_id))})\nas\n{query}"
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(point, release.gold_versions))
+
+
+def is_served(spark: SparkSession, release: Release) -> bool:
+    """Whether every serving view reads this release."""
+    for name in release.gold_versions:
+        if not tables.exists(spark, f"serving.{name}"):
+            return False
+        row = spark.sql(f"show tblproperties serving.{quote(name)} ('lakehouse.release')").first()
+        if row is None or row["value"] != str(release.release_id):
+            return False
+    return True
+
+
+def heal(
+    spark: SparkSession, storage: str, contracts: dict[str, Contract], marts: dict[str, dict[str, object]]
+) -> list[str]:
+    """Makes again whatever views a lost catalog or a killed process left missing; returns what was done."""
+    done = []
+    have = {row["viewName"] for row in _views(spark, "silver")}
+    for contract in contracts.values():
+        wanted = {contract.table, f"{contract.table}__quarantine"}
+        wanted |= {contract.child_view(column).split(".")[1] for column in contract.child_tables}
+        if not wanted <= have and tables.exists(spark, contract.state_table) and ledger.last_note(spark, contract):
+            state.ensure_views(spark, storage, contract)
+            done.append(contract.silver_table)
+    release = current(spark)
+    if release is not None and not is_served(spark, release):
+        repoint(spark, storage, contracts, release, marts)
+        done.append(f"serving views of release {release.release_id}")
+    return done
+
+
+def _views(spark: SparkSession, schema: str) -> list[dict[str, str]]:
+    if not spark.catalog.databaseExists(schema):
+        return []
+    return [row.asDict() for row in spark.sql(f"show views in {schema}").collect()]
+
+
+def rollback(
+    spark: SparkSession,
+    storage: str,
+    contracts: dict[str, Contract],
+    marts: dict[str, dict[str, object]],
+    release_id: int | None = None,
+) -> Release:
+    """Puts an older release in force again: readers see it at once, and the next build starts from it.
+
+    Without a number: the one before the current. Raises ReleaseError where there is none.
+    """
+    history = events(spark)
+    released = {event.release_id: event for event in reversed(history) if event.status == "released"}
+    now = next((event for event in history if event.status in IN_FORCE), None)
+    if now is None:
+        raise ReleaseError("There is no release yet. `lakehouse run` makes the first.")
+    older = [number for number in released if number < now.release_id]
+    wanted = release_id if release_id is not None else max(older, default=None)
+    if wanted is None:
+        raise ReleaseError(f"Release {now.release_id} is the first; there is none before it to go back to.")
+    if wanted not in released:
+        known = ", ".join(map(str, sorted(released)))
+        raise ReleaseError(f"There is no release {wanted}. Releases: {known}.")
+    if wanted == now.release_id:
+        raise ReleaseError(f"Release {wanted} is in force already.")
+    target = released[wanted]
+    back = Release(
+        **{
+            **target.__dict__,
+            "status": "rolled_back",
+            "reason": f"from release {now.release_id} back to {wanted}",
+            "run_id": "",
+        }
+    )
+    record(spark, back)
+    repoint(spark, storage, contracts, back, marts)
+    return back

@@ -1,0 +1,288 @@
+"""One step a silver table: the table, its child views and its quarantine, with the contract's checks."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.bronze.assets import TRANSIENT, asset_tags, owners, table_schema
+from lakehouse.contracts.model import Column, Contract
+from lakehouse.engine.resource import Engine
+from lakehouse.quality.audit import check_names
+from lakehouse.quality.results import CHECK_RESULTS, CheckResult
+from lakehouse.settings import settings
+from lakehouse.silver.refine import BatchBlocked, Refined, refine
+from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
+from lakehouse.storage import tables
+from lakehouse.storage.tables import TableShapeError, literal
+
+
+class SilverConfig(dg.Config):
+    """Run configuration of a silver asset."""
+
+    full_refresh: bool = False
+    """Fold the whole table anew from bronze."""
+
+
+_TECHNICAL = (
+    ("_rescued", "string", "JSON of the fields that the contract does not know; null if none."),
+    ("_arrived_on", "date", "The arrival day of this version."),
+    ("_batch", "bigint", "The batch that last changed the row."),
+)
+_HISTORY = (
+    ("valid_from", "timestamp", "From when this version held."),
+    ("valid_to", "timestamp", "Until when it held, exclusive; null while it holds."),
+    ("is_current", "boolean", "Whether this version holds now."),
+)
+
+
+def _described(columns: Sequence[Column]) -> list[tuple[str, str, str]]:
+    return [(column.name, column.type, column.description) for column in columns]
+
+
+def _tags(columns: Sequence[Column]) -> dict[str, dict[str, str]]:
+    return {
+        column.name: {"classification": column.classification} | ({"mask": column.mask} if column.mask else {})
+        for column in columns
+        if column.classification
+    }
+
+
+def _specs(contract: Contract, references: Sequence[str]) -> list[dg.AssetSpec]:
+    key = dg.AssetKey(["silver", contract.table])
+    common: dict[str, Any] = {
+        "group_name": "silver",
+        "owners": owners(contract),
+        "tags": asset_tags(contract),
+        "code_version": contract.version,
+    }
+    history = _HISTORY if is_historic(contract) else ()
+    schema = [*_described(contract.columns), *history, *_TECHNICAL]
+    lineage = dg.TableColumnLineage(
+        {
+            column.name: [dg.TableColumnDep(asset_key=dg.AssetKey(["bronze", contract.table]), column_name="record")]
+            for column in contract.columns
+        }
+    )
+    freshness = None
+    if contract.freshness_fail:
+        freshness = dg.FreshnessPolicy.time_window(
+            fail_window=contract.freshness_fail, warn_window=contract.freshness_warn
+        )
+    specs = [
+        dg.AssetSpec(
+            key,
+            deps=[dg.AssetKey(["bronze", contract.table]), *(dg.AssetKey(["silver", name]) for name in references)],
+            kinds={"spark", "delta", "soda"},
+            description=f"{contract.description}\n\n{contract.grain}",
+            freshness_policy=freshness,
+            metadata={
+                "dagster/column_schema": table_schema(schema, _tags(contract.columns)),
+                "dagster/column_lineage": lineage,
+                "dagster/table_name": contract.silver_table,
+                "dagster/storage_kind": "delta",
+                "contract": f"{contract.id} {contract.version}",
+                "delivery": contract.delivery,
+                "history": contract.history,
+            },
+            **common,
+        ),
+        dg.AssetSpec(
+            ["silver", f"{contract.table}__quarantine"],
+            deps=[dg.AssetKey(["bronze", contract.table])],
+            kinds={"spark", "delta"},
+            description=f"Records of {contract.title} that were not applied, with every reason; personal data masked. "
+            "One row per record.",
+            metadata={
+                "dagster/column_schema": table_schema([(f.name, f.type, f.comment) for f in QUARANTINE if f.name != "header"]),
+                "dagster/table_name": f"{contract.silver_table}__quarantine",
+            },
+            **common,
+        ),
+    ]
+    for column in contract.child_tables:
+        view = contract.child_view(column)
+        child_schema = [*_described(child_columns(contract, column)), *_TECHNICAL[1:]]
+        lineage = dg.TableColumnLineage(
+            {
+                child.name: [dg.TableColumnDep(asset_key=key, column_name=column.name)]
+                for child in column.children
+            }
+            | {name: [dg.TableColumnDep(asset_key=key, column_name=name)] for name in contract.keys}
+        )
+        specs.append(
+            dg.AssetSpec(
+                ["silver", view.split(".")[1]],
+                deps=[key],
+                kinds={"spark", "view"},
+                description=f"{column.description or column.name} as rows of their own. One row per element of "
+                f"{column.name} of {contract.silver_table}.",
+                metadata={
+                    "dagster/column_schema": table_schema(child_schema),
+                    "dagster/column_lineage": lineage,
+                    "dagster/table_name": view,
+                },
+                **common,
+            )
+        )
+    return specs
+
+
+def references_of(contract: Contract, contracts: Sequence[Contract]) -> list[str]:
+    """Tables that the contract's rows refer to: they are refined first, so that references can be audited."""
+    known = {other.table for other in contracts}
+    found = {check.reference_table for check in contract.checks if check.kind == "reference"}
+    return sorted(table for table in found if table and table in known and table != contract.table)
+
+
+def acyclic_references(contracts: Sequence[Contract]) -> dict[str, list[str]]:
+    """references_of for every contract, less those that would close a circle (of two tables that refer to each
+    other, the later one by name waits for the earlier)."""
+    chosen: dict[str, list[str]] = {contract.table: [] for contract in contracts}
+
+    def reaches(start: str, goal: str) -> bool:
+        return start == goal or any(reaches(after, goal) for after in chosen[start])
+
+    for contract in sorted(contracts, key=lambda item: item.table):
+        for table in references_of(contract, contracts):
+            if not reaches(table, contract.table):
+                chosen[contract.table].append(table)
+    return chosen
+
+
+def silver_asset(contract: Contract, references: Sequence[str], all_tables: frozenset[str]) -> dg.AssetsDefinition:
+    """The step of one silver table; its checks are evaluated before anything is committed."""
+    key = dg.AssetKey(["silver", contract.table])
+    named = check_names(contract)
+
+    @dg.multi_asset(
+        name=f"silver__{contract.table}",
+        specs=_specs(contract, references),
+        check_specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=key,
+                description=description,
+                blocking=can_block,
+                metadata={"dimension": dimension},
+            )
+            for name, (description, dimension, can_block) in named.items()
+        ],
+        pool=f"silver_{contract.table}",
+        retry_policy=TRANSIENT,
+    )
+    def _silver(
+        context: dg.AssetExecutionContext, config: SilverConfig, engine: Engine
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        here = settings()
+        spark = engine.session
+        existing = frozenset(table for table in all_tables if tables.exists(spark, f"silver.{table}"))
+        try:
+            refined = refine(spark, here.storage_dir, contract, context.run_id, existing, config.full_refresh)
+        except BatchBlocked as blocked:
+            for result in blocked.results:
+                yield _check(key, result)
+            raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
+        except TableShapeError as problem:
+            raise dg.Failure(str(problem), allow_retries=False) from problem
+        yield from _results(context, contract, spark, key, refined)
+
+    return _silver
+
+
+def _results(
+    context: dg.AssetExecutionContext, contract: Contract, spark: Any, key: dg.AssetKey, refined: Refined | None
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    exists = tables.exists(spark, contract.silver_table)
+    rows = spark.table(contract.silver_table).count() if exists else 0
+    metadata: dict[str, Any] = {"dagster/row_count": int(rows)}
+    if refined is None:
+        context.log.info(f"{contract.silver_table}: nothing new in bronze")
+        metadata["landed"] = 0
+        checks = _remembered(spark, contract)
+    else:
+        counts = refined.counts
+        metadata |= {
+            "landed": refined.landed,
+            **counts,
+            "rows_deleted": refined.rows_deleted,
+            "batch": str(refined.batch),
+            "silver_version": refined.version,
+            "seconds": round(refined.seconds, 1),
+            "checks_passed": sum(1 for check in refined.checks if check.outcome == "pass"),
+            "checks_warned": sum(1 for check in refined.checks if check.outcome == "warn"),
+        }
+        checks = refined.checks
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        context.log.info(f"{contract.silver_table}: {refined.landed} landed: {told or 'nothing'}")
+    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+    for check in checks:
+        yield _check(key, check)
+    held = spark.table(contract.quarantine_table).count() if tables.exists(spark, contract.quarantine_table) else 0
+    yield dg.MaterializeResult(
+        asset_key=["silver", f"{contract.table}__quarantine"], metadata={"dagster/row_count": int(held)}
+    )
+    for column in contract.child_tables:
+        view = contract.child_view(column)
+        children = spark.table(view).count() if tables.exists(spark, view) else 0
+        yield dg.MaterializeResult(
+            asset_key=["silver", view.split(".")[1]], metadata={"dagster/row_count": int(children)}
+        )
+
+
+def _check(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {
+        "expected": result.threshold,
+        "dimension": result.dimension,
+        "batch": str(result.batch or ""),
+    }
+    if result.value is not None:
+        metadata["value"] = float(result.value)
+    if result.samples:
+        metadata["failing_records"] = dg.MetadataValue.table(
+            [dg.TableRecord({name: str(value) for name, value in sample.items()}) for sample in result.samples]
+        )
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=result.name,
+        passed=result.outcome == "pass",
+        severity=dg.AssetCheckSeverity.ERROR if result.outcome == "fail" else dg.AssetCheckSeverity.WARN,
+        description=result.description if result.outcome == "pass" else result.sentence,
+        metadata=metadata,
+    )
+
+
+def _remembered(spark: Any, contract: Contract) -> list[CheckResult]:
+    """The results of the newest batch, for a run that found nothing new: the table is still what they were found on."""
+    if not tables.exists(spark, CHECK_RESULTS):
+        return []
+    rows = spark.sql(
+        f"""select check_name, max_by(struct(*), evaluated_at) as last
+        from {CHECK_RESULTS}
+        where table_name = {literal(contract.table)}
+        group by check_name"""
+    ).collect()
+    known = check_names(contract)
+    return [
+        CheckResult(
+            table=contract.table,
+            name=row["check_name"],
+            kind=row["last"]["kind"],
+            dimension=row["last"]["dimension"],
+            outcome=row["last"]["outcome"],
+            value=row["last"]["value"],
+            threshold=row["last"]["threshold"],
+            description=known[row["check_name"]][0],
+            column=row["last"]["column_name"],
+            batch=row["last"]["batch"],
+        )
+        for row in rows
+        if row["check_name"] in known
+    ]
+
+
+def silver_assets(contracts: Sequence[Contract]) -> list[dg.AssetsDefinition]:
+    """One step a contract."""
+    references = acyclic_references(contracts)
+    names = frozenset(contract.table for contract in contracts)
+    return [silver_asset(contract, references[contract.table], names) for contract in contracts]

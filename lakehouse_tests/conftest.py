@@ -1,0 +1,57 @@
+"""Fixtures that every test may use. Tests that need Spark carry the mark `engine`."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.settings import PROJECT, settings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engine: needs Spark, the embedded engine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:  # whoever uses Spark has the mark, also without saying so
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A throwaway LAKEHOUSE_HOME for the whole run; the jars alone are shared with the checkout's own home."""
+    home = tmp_path_factory.mktemp("lakehouse")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKEHOUSE_JARS", os.environ.get("LAKEHOUSE_JARS", str(PROJECT / ".lakehouse" / "jars")))
+        patch.setenv("LAKEHOUSE_HOME", str(home))
+        patch.setenv("LAKEHOUSE_ENGINE_MEMORY", "1500m")
+        patch.setenv("LAKEHOUSE_ENGINE_IDLE_MINUTES", "5")  # should this run be killed, its engine ends soon after
+        for name in ("LAKEHOUSE_SPARK_REMOTE", "LAKEHOUSE_STORAGE", "LAKEHOUSE_LANDING"):
+            patch.delenv(name, raising=False)
+        settings.cache_clear()
+        yield home
+        from lakehouse.engine import lifecycle
+
+        lifecycle.stop(settings())
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def spark(lakehouse_home: Path) -> Any:
+    """The Connect session of the engine that all tests of this run share."""
+    from lakehouse.engine.client import connect
+
+    return connect(settings())
+
+
+@pytest.fixture
+def schema(spark: Any) -> Iterator[str]:
+    """A fresh, empty schema at its place in the storage; dropped with its tables afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    spark.sql(f"create schema `{name}` location '{settings().storage_dir}/{name}'")
+    yield name
+    spark.sql(f"drop schema if exists `{name}` cascade")

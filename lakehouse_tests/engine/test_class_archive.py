@@ -1,0 +1,38 @@
+"""The class archive: written aside, kept only when whole."""
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse.engine import class_archive
+from lakehouse.engine.java import Java
+
+JAVA = Java(Path("/java"), "17.0.9", "a test")
+NO_PID = 2**22 + 1  # above the largest pid that Linux gives
+
+
+def test_another_java_has_another_archive(tmp_path: Path) -> None:
+    other = Java(Path("/java"), "17.0.10", "a test")
+    assert class_archive.archive_path(tmp_path, JAVA) != class_archive.archive_path(tmp_path, other)
+    assert class_archive.archive_path(tmp_path, JAVA).parent == tmp_path
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_draft_becomes_the_archive_only_if_the_jvm_ended_in_order(tmp_path: Path, in_order: bool) -> None:
+    archive = class_archive.archive_path(tmp_path, JAVA)
+    assert any(option.startswith("-XX:ArchiveClassesAtExit=") for option in class_archive.java_options(archive, 7))
+    class_archive.draft(archive, 7).write_text("classes")
+    class_archive.keep(archive, 7, in_order)
+    assert archive.exists() is in_order
+    assert not class_archive.draft(archive, 7).exists()
+    uses = f"-XX:SharedArchiveFile={archive}" in class_archive.java_options(archive, 8)
+    assert uses is in_order
+
+
+def test_drafts_of_dead_engines_are_swept(tmp_path: Path) -> None:
+    archive = class_archive.archive_path(tmp_path, JAVA)
+    dead, living = class_archive.draft(archive, NO_PID), class_archive.draft(archive, 1)
+    for path in (archive, dead, living):
+        path.touch()
+    class_archive.sweep(archive)
+    assert (archive.exists(), dead.exists(), living.exists()) == (True, False, True)

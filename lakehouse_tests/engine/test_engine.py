@@ -1,0 +1,197 @@
+"""The engine itself: who may call it, and that it comes back from whatever happens to it.
+
+These tests kill engines, so they have one of their own in a home of their own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+from pyspark.sql.connect.proto import ConfigRequest, UserContext
+from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
+from pyspark.sql.connect.session import SparkSession
+
+from lakehouse.engine import client, config, lifecycle, record
+from lakehouse.engine.gate import HEADER
+from lakehouse.settings import Settings, settings
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    own = settings().model_copy(update={"home": tmp_path_factory.mktemp("own"), "engine_memory": "1g"})
+    yield own
+    lifecycle.stop(own)
+
+
+@pytest.fixture(autouse=True)
+def own_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sets this process's session aside, so that the tests here cannot close the one that other tests share."""
+    monkeypatch.setattr(client, "_held", {})
+    monkeypatch.setattr(SparkSession, "_default_session", None)
+    monkeypatch.setattr(SparkSession, "_active_session", threading.local())
+    yield
+    client._forget()
+
+
+@pytest.fixture(scope="module")
+def started(here: Settings) -> list[str]:
+    """What two processes that started the engine at the same moment say of it."""
+    program = (
+        "import sys; from lakehouse.settings import Settings; from lakehouse.engine import lifecycle;"
+        "found = lifecycle.start(Settings.model_validate_json(sys.argv[1])); print(found.pid, found.port)"
+    )
+    # As in a process that has used Spark before: the variable leaks to its children.
+    env = {**os.environ, "SPARK_CONNECT_MODE_ENABLED": "1", "SPARK_REMOTE": "sc://127.0.0.1:1"}
+    argument = here.model_dump_json(exclude={"spark_remote"})
+    children = [
+        subprocess.Popen([sys.executable, "-c", program, argument], stdout=subprocess.PIPE, text=True, env=env)
+        for _ in range(2)
+    ]
+    return [child.communicate(timeout=200)[0].strip() for child in children]
+
+
+def live(here: Settings) -> record.Record:
+    found = record.alive(here)
+    assert found is not None
+    return found
+
+
+def processes(here: Settings) -> list[psutil.Process]:
+    """The engine's server, its JVM, and whatever else they started."""
+    server = psutil.Process(live(here).pid)
+    family = [server, *server.children(recursive=True)]
+    return [process for process in family if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def until(condition: Any, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+def make_table(spark: Any, here: Settings) -> None:
+    spark.sql(f"create schema if not exists keep location '{here.storage_dir}/keep'")
+    spark.sql("create table if not exists keep.numbers using delta as select id from range(10)")
+
+
+def count(spark: Any) -> int:
+    return int(spark.sql("select count(*) from keep.numbers").collect()[0][0])
+
+
+def test_two_starters_get_one_engine(started: list[str], here: Settings) -> None:
+    found = live(here)
+    assert started == [f"{found.pid} {found.port}"] * 2
+
+
+def test_it_listens_on_the_loopback_only(started: list[str], here: Settings) -> None:
+    listening = [
+        connection.laddr
+        for process in processes(here)
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert live(here).port in [address.port for address in listening]
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_a_call_without_the_right_token_is_refused(started: list[str], here: Settings) -> None:
+    found = live(here)
+    request = ConfigRequest(
+        session_id="00000000-0000-0000-0000-000000000001",
+        user_context=UserContext(user_id="me"),
+        operation=ConfigRequest.Operation(get=ConfigRequest.Get(keys=["spark.sql.session.timeZone"])),
+    )
+    with grpc.insecure_channel(f"127.0.0.1:{found.port}") as channel:
+        stub = SparkConnectServiceStub(channel)
+        for metadata in ([], [(HEADER, "")], [(HEADER, "wrong")], [(HEADER, found.token[:-1])]):
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Config(request, metadata=metadata)
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        answer = stub.Config(request, metadata=[(HEADER, found.token)])
+        assert answer.pairs[0].value == "UTC"
+
+
+def test_the_token_is_in_its_file_alone(started: list[str], here: Settings) -> None:
+    token = live(here).token
+    client.connect(here)
+    for process in processes(here):
+        assert token not in " ".join(process.cmdline())
+        assert token not in str(process.environ())
+    holders = [
+        path.name for path in here.engine_dir.iterdir() if path.is_file() and token.encode() in path.read_bytes()
+    ]
+    assert holders == ["engine.json"]
+
+
+def test_it_leaves_nothing_outside_its_home(started: list[str], here: Settings) -> None:
+    jvm = psutil.Process(live(here).jvm_pid)
+    assert Path(jvm.cwd()) == here.engine_dir
+    regular = [Path(file.path) for file in jvm.open_files() if "w" in file.mode or "a" in file.mode or "+" in file.mode]
+    assert regular
+    assert [path for path in regular if here.home not in path.parents] == []
+
+
+def test_connect_returns_the_same_session_and_sets_it_up(started: list[str], here: Settings) -> None:
+    spark = client.connect(here)
+    assert client.connect(here) is spark
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")  # as after a silent eviction: not what we set
+    assert client.connect(here).conf.get("spark.sql.session.timeZone") == "UTC"
+    assert client.reconnect(here) is not spark
+    assert time.tzname[0] == "UTC"
+
+
+def test_status_tells_what_runs(started: list[str], here: Settings) -> None:
+    found = lifecycle.status(here)
+    assert found.running
+    assert found.versions is not None
+    assert found.versions["spark"] == "3.5.7"
+    assert (found.memory_bytes or 0) > 100 * 1024**2
+
+
+def test_killed_it_is_replaced_and_tables_are_found(started: list[str], here: Settings) -> None:
+    make_table(client.connect(here), here)
+    before = lifecycle.status(here)
+    os.kill(live(here).jvm_pid, signal.SIGKILL)
+    until(lambda: record.alive(here) is None)
+    assert count(client.connect(here)) == 10
+    after = lifecycle.status(here)
+    assert after.pid != before.pid
+    assert after.metastore == before.metastore
+
+
+def test_killed_and_without_its_metastore_tables_are_found_in_storage(started: list[str], here: Settings) -> None:
+    make_table(client.connect(here), here)
+    before = lifecycle.status(here)
+    os.kill(live(here).pid, signal.SIGKILL)
+    shutil.rmtree(config.metastore_dir(here))
+    until(lambda: record.alive(here) is None)
+    assert count(client.connect(here)) == 10
+    assert lifecycle.status(here).metastore != before.metastore  # whoever keeps views can tell that they are gone
+
+
+def test_a_broken_metastore_is_made_anew_and_idle_the_engine_ends(started: list[str], here: Settings) -> None:
+    make_table(client.connect(here), here)
+    before = lifecycle.status(here)
+    lifecycle.stop(here)
+    for segment in (config.metastore_dir(here) / "seg0").iterdir():
+        segment.write_bytes(b"rubbish")
+    hasty = here.model_copy(update={"engine_idle_minutes": 0.05})
+    assert count(client.connect(hasty)) == 10
+    assert lifecycle.status(hasty).metastore != before.metastore
+    jvm = live(hasty).jvm_pid
+    until(lambda: not lifecycle.status(hasty).running)
+    until(lambda: not psutil.pid_exists(jvm))
+    assert record.read(hasty) is None

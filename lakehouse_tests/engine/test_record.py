@@ -1,0 +1,72 @@
+"""engine.json: who is believed to be the engine."""
+
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lakehouse.engine import lifecycle, record
+from lakehouse.settings import Settings
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    found = Settings(home=tmp_path)
+    found.engine_dir.mkdir()
+    return found
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is no engine."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield child
+    child.kill()
+    child.wait()
+
+
+def make(pid: int, started: float, port: int = 1) -> record.Record:
+    return record.Record(pid, started, pid, started, port, "s3cret", "m", {"spark": "3.5.7"})
+
+
+def test_a_live_process_with_its_own_start_time_is_believed(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
+    mine = make(bystander.pid, psutil.Process(bystander.pid).create_time())
+    record.write(here, mine)
+    assert record.alive(here) == mine
+
+
+def test_a_dead_pid_is_stale(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
+    record.write(here, make(bystander.pid, psutil.Process(bystander.pid).create_time()))
+    bystander.kill()  # not waited for: a zombie is dead too
+    psutil.wait_procs([psutil.Process(bystander.pid)], timeout=0.5)
+    assert record.alive(here) is None
+    assert not lifecycle.status(here).running
+
+
+def test_a_pid_used_again_is_stale_and_never_signalled(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
+    record.write(here, make(bystander.pid, psutil.Process(bystander.pid).create_time() - 1000))
+    assert not lifecycle.status(here).running
+    assert lifecycle.stop(here) is False
+    assert bystander.poll() is None
+    assert record.read(here) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
+def test_an_unreadable_record_counts_as_none(here: Settings, text: str) -> None:
+    record.record_path(here).write_text(text)
+    assert record.read(here) is None
+    assert not lifecycle.status(here).running
+
+
+def test_only_the_owner_may_read_the_token(here: Settings) -> None:
+    record.write(here, make(1, 1.0))
+    assert stat.S_IMODE(record.record_path(here).stat().st_mode) == 0o600
+    assert [path.name for path in here.engine_dir.iterdir()] == ["engine.json"]
+
+
+def test_the_token_does_not_show_when_printed() -> None:
+    assert "s3cret" not in repr(make(1, 1.0))
