@@ -125,6 +125,10 @@ def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
         return f"{_step_name(event.step_key)} done in {seconds:.1f} s"
     if kind == "ASSET_MATERIALIZATION":
         _materialized(outcome, event)
+        path = event.asset_key.path
+        rows = event.materialization.metadata.get("dagster/row_count")
+        if path[0] == "gold" and rows is not None:
+            return f"gold {path[1]}: {rows.value:,} rows"
     if kind == "ASSET_CHECK_EVALUATION":
         _checked(outcome, event)
     return None

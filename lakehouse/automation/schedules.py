@@ -1,13 +1,13 @@
 """Jobs by cadence, from the contracts, and the schedules that start them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from lakehouse.bronze.partitions import floor
-from lakehouse.contracts.model import Cadence, Contract
+from lakehouse.contracts.model import Cadence, Contract, Partition
 
 CRONS: dict[Cadence, str] = {"hourly": "5 * * * *", "daily": "20 2 * * *", "weekly": "40 3 * * 1"}
 """Past the hour, so that the hour's last file is there; the longer cadences at night, apart from each other. UTC."""
@@ -43,7 +43,7 @@ def jobs(contracts: Mapping[str, Contract]) -> list[Any]:
     return found
 
 
-def bronze_schedule(contract: Contract, job: Any) -> dg.ScheduleDefinition | None:
+def bronze_schedule(contract: Contract, job: Any, start: date) -> dg.ScheduleDefinition | None:
     """Starts `ingest_<table>` by the contract's cadence, for the arrival period that is running and the one before it:
     what landed just before midnight belongs to yesterday."""
     if contract.cadence is None:
@@ -60,22 +60,21 @@ def bronze_schedule(contract: Contract, job: Any) -> dg.ScheduleDefinition | Non
         now = context.scheduled_execution_time
         current = floor(now.date(), partition)
         before = floor(current - timedelta(days=1), partition)
-        first = contract.start
         return [
             dg.RunRequest(run_key=f"{now.isoformat()}:{day.isoformat()}", partition_key=day.isoformat())
             for day in (before, current)
-            if first is None or day >= floor(first, partition)
+            if day >= start
         ]
 
     return _schedule
 
 
 def schedules(
-    contracts: Mapping[str, Contract], all_jobs: Sequence[Any]
+    contracts: Mapping[str, Contract], all_jobs: Sequence[Any], starts: Mapping[Partition | None, date]
 ) -> list[dg.ScheduleDefinition]:
     """A schedule for every job that has a cadence. They are off until somebody turns them on in the UI."""
     by_name = {job.name: job for job in all_jobs}
-    found = [bronze_schedule(contract, by_name[bronze_job_name(contract)]) for contract in contracts.values()]
+    found = [bronze_schedule(c, by_name[bronze_job_name(c)], starts[c.partition]) for c in contracts.values()]
     for cadence, cron in CRONS.items():
         job = by_name.get(f"publish_{cadence}")
         if job is not None:

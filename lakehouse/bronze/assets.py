@@ -1,6 +1,6 @@
 """One asset a bronze table, partitioned by arrival period."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import dagster as dg
 from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, ensure_tables, ingest, pending_files, taken_files
 from lakehouse.bronze.landing import landed_files
 from lakehouse.bronze.partitions import record_start, start_of
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Contract, Partition
 from lakehouse.engine.errors import EngineError
 from lakehouse.engine.resource import Engine
 from lakehouse.settings import Settings, settings
@@ -74,7 +74,7 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
             "contract": dg.MetadataValue.text(contract.id),
         },
     )
-    def _bronze(context: dg.AssetExecutionContext, config: BronzeConfig, engine: Engine) -> dg.MaterializeResult:
+    def _bronze(context: dg.AssetExecutionContext, config: BronzeConfig, engine: Engine) -> dg.MaterializeResult[Any]:
         here = settings()
         period = None
         if context.has_partition_key or context.has_partition_key_range:
@@ -106,7 +106,7 @@ def _take(
     engine: Engine,
     period: tuple[date, date] | None,
     refresh: bool,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     spark = engine.session
     ensure_tables(spark, here.storage_dir, contract)
     landed = landed_files(here.landing_dir, contract, spark, period)
@@ -144,10 +144,16 @@ def _by_partition(context: dg.AssetExecutionContext, by_day: dict[date, int]) ->
     return counts
 
 
-def bronze_assets(contracts: Sequence[Contract], config: Settings) -> list[dg.AssetsDefinition]:
-    """One asset a contract. Tables of one grain begin together, so that one run can take a stretch of all of them."""
-    starts: dict[str | None, date] = {}
+def first_periods(contracts: Sequence[Contract], config: Settings) -> dict[Partition | None, date]:
+    """Where the partitions of each grain begin: tables of one grain begin together, so that one run can take a stretch
+    of all of them."""
+    starts: dict[Partition | None, date] = {}
     for contract in contracts:
         start = start_of(contract, config.landing_dir, config.home)
         starts[contract.partition] = min(start, starts.get(contract.partition, start))
+    return starts
+
+
+def bronze_assets(contracts: Sequence[Contract], starts: Mapping[Partition | None, date]) -> list[dg.AssetsDefinition]:
+    """One asset a contract; `starts` as `first_periods` gives it."""
     return [bronze_asset(contract, starts[contract.partition]) for contract in contracts]

@@ -1,5 +1,6 @@
 """Take landed files into a bronze table: one row a record, the record's text untouched."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -36,6 +37,10 @@ _FILES = (
     Field("batch", "bigint", "The batch that took it."),
     Field("taken_at", "timestamp", "When it was taken (UTC)."),
 )
+
+
+_GLOB = re.compile(r"[\\\[\]{}*?]")
+_ESCAPED = r"\\\g<0>"
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
     Files are read whole (`binaryFile`), so that positions are exact and bytes that are not text are seen. CSV records
     may span lines inside quotes; JSON is one document a line, or one array of documents in a file.
     """
-    paths = [f"{landing}/{file.path}" for file in files]
+    # Spark reads *?[]{} in a path as a pattern; here every path is one file.
+    paths = [_GLOB.sub(_ESCAPED, f"{landing}/{file.path}") for file in files]
     plain = [path for path in paths if not path.endswith(".gz")]
     packed = [path for path in paths if path.endswith(".gz")]
     frames = []
@@ -108,7 +114,7 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
             .load(plain)
             .selectExpr(
                 f"decode(content, {literal(contract.encoding)}) as text",
-                "length as size",
+                "content as bytes",
                 "path as file_path",
                 "modificationTime as file_modified_at",
             )
@@ -116,21 +122,23 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
     if packed:
         frames.append(
             spark.read.text(packed, wholetext=True).selectExpr(
-                "decode(cast(value as binary), 'UTF-8') as text",
-                "octet_length(value) as size",
+                f"decode(cast(value as binary), {literal(contract.encoding)}) as text",
+                "cast(value as binary) as bytes",
                 "url_decode(replace(_metadata.file_path, '+', '%2B')) as file_path",
                 "_metadata.file_modification_time as file_modified_at",
             )
         )
     contents = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
     is_utf8 = contract.encoding.lower().replace("-", "") == "utf8"
-    # A byte that is not UTF-8 decodes to U+FFFD, which takes three bytes: only then does the size change.
-    damaged = "octet_length(text) <> size" if is_utf8 else "false"
+    # Bytes that are not text decode to U+FFFD. UTF-8 has that character itself; nobody writes it in another encoding.
+    damaged = "cast(text as binary) <> bytes" if is_utf8 else "true"
     if contract.format == "csv":
         # A record ends at a line break outside quotes. Possessive, so that no input makes it backtrack.
         split = "regexp_extract_all(text, '(?:[^\"\\\\r\\\\n]++|\"[^\"]*+\"|\")++', 0)"
     else:
-        split = "if(ltrim(text) like '[%', from_json(text, 'array<string>'), split(text, '\\n'))"
+        # Inside an object, because Spark reads a first array and passes over whatever follows it.
+        array = """from_json(concat('{"records":', text, '}'), 'records array<string>').records"""
+        split = f"coalesce(if(text rlike '^\\\\s*\\\\[', {array}, null), split(text, '\\n'))"
     bom = "\ufeff"
     split_records = contents.selectExpr(
         f"ltrim('{bom}', text) as text", f"{damaged} as is_damaged", "file_path", "file_modified_at"
@@ -138,15 +146,16 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
     header = "lines[0]" if contract.format == "csv" else "cast(null as string)"
     exploded = split_records.selectExpr(
         f"{header} as header", "posexplode(lines) as (index, record)", "is_damaged", "file_path", "file_modified_at"
-    ).where("trim(record) <> ''" + (" and index > 0" if contract.format == "csv" else ""))
-    prefix = literal(landing.split("://", 1)[-1].rstrip("/") + "/")
-    return exploded.selectExpr(
+    ).where(r"record rlike '\\S'" + (" and index > 0" if contract.format == "csv" else ""))
+    root = landing.split("://", 1)[-1].rstrip("/") + "/"
+    relative = f"substr(file_path, instr(file_path, {literal(root)}) + {len(root)})"
+    return exploded.withColumn("file", F.expr(relative)).selectExpr(
         "record",
         "header",
         "not (is_damaged and contains(record, '\ufffd')) as is_decoded",
-        f"substring_index(file_path, {prefix}, -1) as file",
+        "file",
         "cast(index as bigint) + 1 as position",
-        r"to_date(regexp_extract(file_path, '/(\\d{4}-\\d{2}-\\d{2})/', 1)) as arrived_on",
+        r"to_date(regexp_extract(file, '/(\\d{4}-\\d{2}-\\d{2})/', 1)) as arrived_on",
         "file_modified_at",
     )
 
@@ -168,7 +177,8 @@ def ingest(
     Raises LandingError (a file too large) and ConcurrentWriterError (another batch committed meanwhile).
     """
     refuse_oversized(files)
-    heal_files(spark, contract)
+    if heal_files(spark, contract) and refresh is None:
+        files = pending_files(files, taken_files(spark, contract))
     if not files and refresh is None:
         return Ingested(None, 0, 0, 0, {})
     history = notes(spark, contract.bronze_table)
@@ -181,6 +191,8 @@ def ingest(
         else spark.table(contract.bronze_table).limit(0)
     )
     note: dict[str, Any] = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id}
+    if refresh is not None:  # what was there before is gone: silver must fold the table anew
+        note["replaced"] = [day.isoformat() for day in refresh]
     writer = (
         rows.select(*(field.name for field in BRONZE))
         .write.format("delta")
@@ -245,5 +257,7 @@ def heal_files(spark: SparkSession, contract: Contract) -> bool:
             "current_timestamp() as taken_at",
         )
     )
+    if not missing.limit(1).count():
+        return False
     tables.append(missing, FILES)
     return True

@@ -244,7 +244,7 @@ def _all_parse(present: Sequence[str], form: str) -> bool:
 
 def _integers(values: Sequence[int]) -> Guess:
     low, high = min(values), max(values)
-    if -(2**63) <= low and high < 2**63:
+    if low >= -(2**63) and high < 2**63:
         return Guess("integer", "bigint", _limits(low, high))
     if max(abs(low), abs(high)) < 10**38:
         return Guess("integer", "decimal(38,0)", _limits(low, high))

@@ -92,7 +92,7 @@ def check(paths: Iterable[Path], settings: Settings | None = None) -> list[Probl
 
     With settings, relations may also lead to the contracts that they name, whose own problems are not reported.
     """
-    own_files = [path for path in paths]
+    own_files = list(paths)
     problems: list[Problem] = []
     files: list[Path] = []
     for path in own_files:
@@ -102,7 +102,7 @@ def check(paths: Iterable[Path], settings: Settings | None = None) -> list[Probl
                 Problem(path, 1, "", "there is no contract here", "Name a .yaml file, or a folder with some")
             )
         files += found
-    others = [path for path in contract_files(settings)] if settings else []
+    others = list(contract_files(settings)) if settings else []
     known = {path.resolve() for path in files}
     _, found_problems = _load_many([*files, *(path for path in others if path.resolve() not in known)], problems)
     return sorted({problem for problem in found_problems if problem.file in files or problem in problems})

@@ -202,9 +202,9 @@ def _locate(data: Any, loc: tuple[int | str, ...]) -> tuple[Where, Any]:
     """The place and the value that pydantic speaks of; it mixes names of types into its path."""
     where: Where = ()
     for part in loc:
-        if isinstance(part, str) and isinstance(data, dict) and part in data:
-            data, where = data[part], (*where, part)
-        elif isinstance(part, int) and isinstance(data, list) and part < len(data):
+        is_key = isinstance(data, dict) and part in data
+        is_index = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_key or is_index:
             data, where = data[part], (*where, part)
     return where, data
 

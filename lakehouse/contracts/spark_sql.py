@@ -21,13 +21,7 @@ GRAMMAR = f"{', '.join(SIMPLE)}, decimal(p,s), array<…>, map<…,…>, struct<
 """The types that a contract may use."""
 
 _KEYWORDS = frozenset(
-    "all and anti any array as asc at between both by case cast check collate column constraint create cross cube current "
-    "current_date current_time current_timestamp current_user date day default delete desc describe distinct drop else "
-    "end escape except exists extract false fetch filter for foreign from full grant group grouping having hour if in "
-    "inner insert intersect interval into is join lateral leading left like limit map merge minus minute month natural "
-    "no not null of offset on only or order outer over overlaps partition position primary range references regexp right "
-    "rlike rollup row rows second select semi session_user set some start struct table tablesample then time timestamp "
-    "to trailing transform trim true truncate union unique unknown update user using values when where window with year".split()
+    ["all", "and", "anti", "any", "array", "as", "asc", "at", "between", "both", "by", "case", "cast", "check", "collate", "column", "constraint", "create", "cross", "cube", "current", "current_date", "current_time", "current_timestamp", "current_user", "date", "day", "default", "delete", "desc", "describe", "distinct", "drop", "else", "end", "escape", "except", "exists", "extract", "false", "fetch", "filter", "for", "foreign", "from", "full", "grant", "group", "grouping", "having", "hour", "if", "in", "inner", "insert", "intersect", "interval", "into", "is", "join", "lateral", "leading", "left", "like", "limit", "map", "merge", "minus", "minute", "month", "natural", "no", "not", "null", "of", "offset", "on", "only", "or", "order", "outer", "over", "overlaps", "partition", "position", "primary", "range", "references", "regexp", "right", "rlike", "rollup", "row", "rows", "second", "select", "semi", "session_user", "set", "some", "start", "struct", "table", "tablesample", "then", "time", "timestamp", "to", "trailing", "transform", "trim", "true", "truncate", "union", "unique", "unknown", "update", "user", "using", "values", "when", "where", "window", "with", "year"]
 )
 
 

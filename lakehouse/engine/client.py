@@ -75,7 +75,7 @@ def _open(url: str) -> "SparkSession":
     _check_port(url)
     _forget()
     session = SparkSession.builder.remote(url).getOrCreate()
-    session.client._retry_policy.update(_RETRIES)  # type: ignore[attr-defined]
+    session.client._retry_policy.update(_RETRIES)
     _apply(session)
     session.sql("select 1").collect()
     _held[(os.getpid(), url)] = session

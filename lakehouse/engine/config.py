@@ -118,7 +118,12 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
 
 def session_conf() -> dict[str, str]:
     """What a client sets on its session, so that a foreign server and a re-created session agree with ours."""
-    return {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
+    return {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "false",
+        # A date that Spark 2 would have read otherwise is no date; by default one such value fails the whole query.
+        "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    }
 
 
 def metastore_dir(settings: Settings) -> Path:

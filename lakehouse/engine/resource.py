@@ -11,7 +11,7 @@ from lakehouse.engine import client
 from lakehouse.settings import settings
 
 
-class Engine(ConfigurableResource):
+class Engine(ConfigurableResource[Any]):
     """Spark for assets and checks: `engine.session`. Nothing is started before that is asked for.
 
     Dagster's own `LazyPySparkResource` holds the session; this one sees that an engine is there, that it answers,

@@ -245,7 +245,8 @@ def _described(
             {
                 column: [
                     dg.TableColumnDep(
-                        asset_key=translator.get_asset_spec(manifest, parent, None).key, column_name=parent_column
+                        asset_key=translator.get_asset_key(translator.get_resource_props(manifest, parent)),
+                        column_name=parent_column,
                     )
                     for parent, parent_column in parents
                 ]
@@ -300,7 +301,7 @@ def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.As
     )
 
     @dg.multi_asset(name="release", specs=specs, pool=GOLD_POOL, retry_policy=TRANSIENT)
-    def _release(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[dg.MaterializeResult]:
+    def _release(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[dg.MaterializeResult[Any]]:
         here = settings()
         spark = engine.session
         if here.dbt_target != "prod":

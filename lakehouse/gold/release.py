@@ -8,6 +8,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -76,7 +77,11 @@ def events(spark: SparkSession) -> list[Release]:
     if not tables.exists(spark, RELEASES):
         return []
     rows = spark.table(RELEASES).orderBy(F.desc("at")).collect()
-    return [Release(**{f.name: (row[f.name] if row[f.name] is not None else "") for f in _COLUMNS}) for row in rows]
+    return [_release(row.asDict()) for row in rows]
+
+
+def _release(row: dict[str, Any]) -> Release:
+    return Release(**{f.name: row[f.name] for f in _COLUMNS})
 
 
 def current(spark: SparkSession) -> Release | None:

@@ -7,6 +7,7 @@ references are measured there.
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -46,7 +47,7 @@ class _Compiled:
 
 def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
     """name → (description, dimension, whether it can block) of every check that an audit of the contract reports."""
-    named = {
+    named: dict[str, tuple[str, str, bool]] = {
         rule.name: (_described(rule), rule.dimension, rule.severity == "error") for rule in row_rules(contract)
     }
     named |= {check.name: (_described(check), check.dimension, check.severity == "error") for check in contract.checks}
@@ -149,7 +150,7 @@ def _quarantine_rate(contract: Contract, views: Views, landed: int) -> _Compiled
         "validity",
         "error",
         views.parsed + "_all",
-        _metric(QUARANTINE_RATE, {"warn": "when > 0", "fail": f"when > {percent:g}"}, {"expression": expression}),
+        _metric(QUARANTINE_RATE, {"warn": "when > 0", "fail": f"when > {_plain(percent)}"}, {"expression": expression}),
         f"0 % (blocks above {percent:g} %)",
         check_names(contract)[QUARANTINE_RATE][0],
         None,
@@ -157,13 +158,15 @@ def _quarantine_rate(contract: Contract, views: Views, landed: int) -> _Compiled
 
 
 def _freshness(contract: Contract, views: Views) -> _Compiled:
-    """Hours between now and the newest value of the sequence, or the end of the newest arrival day where the sequence
-    is no time. Only ever a warning."""
+    """Hours between now and the newest value of the column that tells freshness: that of the contract's SLA, else the
+    sequence, else (the sequence is no time) the end of the newest arrival day. Only ever a warning."""
     limit = contract.freshness_fail
     assert limit is not None
     hours = limit.total_seconds() / 3600
     newest = "max(timestampadd(day, 1, cast(_arrived_on as timestamp)))"
-    if contract.sequence and contract.delivery in ("versions", "append"):
+    if contract.freshness_column:
+        newest = f"max(cast({quote(contract.freshness_column)} as timestamp))"
+    elif contract.sequence and contract.delivery in ("versions", "append"):
         kind = contract.column(contract.sequence[0]).type
         if kind in ("timestamp", "date"):
             newest = f"max(cast({quote(contract.sequence[0])} as timestamp))"
@@ -174,7 +177,7 @@ def _freshness(contract: Contract, views: Views) -> _Compiled:
         "timeliness",
         "warning",
         views.parsed,
-        _metric(FRESHNESS, {"warn": f"when > {hours:g}"}, {"expression": expression}),
+        _metric(FRESHNESS, {"warn": f"when > {_plain(hours)}"}, {"expression": expression}),
         f"<= {hours:g} hours",
         check_names(contract)[FRESHNESS][0],
         None,
@@ -209,11 +212,11 @@ def _check(contract: Contract, check: BatchCheck, views: Views) -> _Compiled:
         definition = {"query": _repeated(contract, check, views)}
     elif check.kind == "reference":
         view = views.folded
-        definition = {"query": _orphans(check, views)}
+        definition = {"query": _orphans(contract, check, views)}
     else:
         definition = {"query": (check.text or "").replace("${table}", view)}
     operator = check.operator or "="
-    ends = " and ".join(f"{value:g}" if abs(value) < 1e6 else f"{value:f}".rstrip("0").rstrip(".") for value in check.threshold) or "0"
+    ends = " and ".join(map(_plain, check.threshold)) or "0"
     return _Compiled(
         check.name,
         "batch",
@@ -225,6 +228,19 @@ def _check(contract: Contract, check: BatchCheck, views: Views) -> _Compiled:
         _described(check),
         check.columns[0] if check.columns else None,
     )
+
+
+def _plain(value: float) -> str:
+    """A number with all its digits and without an exponent, which Soda would not read."""
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _value(contract: Contract, path: str) -> str:
+    """SQL of a column, or of a field inside it (`line_items.product_id`); one row each for the elements of an array."""
+    expression = ".".join(map(quote, path.split(".")))
+    is_array = contract.column(path.split(".")[0]).type.startswith("array<")
+    return f"explode({expression})" if is_array else expression
 
 
 def _named_sodacl(check: BatchCheck) -> dict[str, Any]:
@@ -279,13 +295,19 @@ def _repeated(contract: Contract, check: BatchCheck, views: Views) -> str:
     return _of_rows(check, views.folded, counted)
 
 
-def _orphans(check: BatchCheck, views: Views) -> str:
-    """Rows that refer to nothing. While the table referred to does not exist yet, every row does."""
-    column = quote(check.columns[0])
-    rows = f"select {column} as value from {views.folded} where {column} is not null and not _is_deleted"
+def _orphans(contract: Contract, check: BatchCheck, views: Views) -> str:
+    """Rows (of a field of an array: elements) that refer to nothing. While the table referred to does not exist yet,
+    every row does. A row of which any referring column is null refers to nothing on purpose."""
+    names = [f"value{i}" for i in range(len(check.columns))]
+    values = ", ".join(f"{_value(contract, path)} as {name}" for path, name in zip(check.columns, names, strict=True))
+    known = " and ".join(f"{name} is not null" for name in names)
+    rows = f"select * from (select {values} from {views.folded} where not _is_deleted) where {known}"
     if check.reference_table in views.references:
-        target = f"select {quote(check.reference_columns[0])} as value from silver.{check.reference_table}"
-        counted = f"select count(*) as measured from ({rows}) left anti join ({target}) using (value)"
+        targets = ", ".join(
+            f"{quote(column)} as {name}" for column, name in zip(check.reference_columns, names, strict=True)
+        )
+        target = f"select {targets} from silver.{check.reference_table}"
+        counted = f"select count(*) as measured from ({rows}) left anti join ({target}) using ({', '.join(names)})"
     else:
         counted = f"select count(*) as measured from ({rows})"
     return _of_rows(check, views.folded, counted)

@@ -10,7 +10,7 @@ from lakehouse.sample.landing import LandSummary, SampleError, land
 from lakehouse.settings import settings
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[date]):
     """A calendar day, as 2025-12-31."""
 
     name = "YYYY-MM-DD"

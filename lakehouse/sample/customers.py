@@ -24,17 +24,8 @@ FIRST_LEAD = 9001
 SNAPSHOT_BEFORE = timedelta(hours=6)
 """The initial snapshot is taken in the evening before the replay begins."""
 DEMOGRAPHICS = ("age", "income", "home_ownership", "marital_status", "household_size", "household_comp", "kids_count")
-FIRST_NAMES = (
-    "Ada Alba Amir Ana Anton Aya Bela Bruno Carla Cem Chiara Dana David Dora Elif Emil Enzo Erik Eva Farid Finn Gina "
-    "Greta Hana Hugo Ida Ilan Ines Ivo Jana Jonas Juno Kai Karim Klara Lars Leila Leon Lina Luca Maja Malik Mara Milo "
-    "Mina Nadia Nils Noor Olga Omar Oskar Paula Pia Rafa Rosa Sami Sara Theo Tomas Uma Vera Viktor Yara Zoe"
-).split()
-LAST_NAMES = (
-    "Abel Adler Ahmed Baker Bauer Berg Blanc Brook Carter Castro Chen Cole Costa Dahl Diaz Dubois Egan Falk Ferrari "
-    "Fisher Flores Ford Garcia Gold Gray Haas Hale Hansen Hill Horn Ibarra Ito Jansen Jones Kaya Keller Khan Kim Klein "
-    "Kovac Lang Lee Lopez Lund Marsh Meyer Mills Moreau Mori Nagy Novak Olsen Park Patel Perez Quinn Reyes Rossi Ruiz "
-    "Sato Silva Stone Suzuki Tanaka Torres Vega Voss Walsh Weber West Wolf Young Zeman"
-).split()
+FIRST_NAMES = ["Ada", "Alba", "Amir", "Ana", "Anton", "Aya", "Bela", "Bruno", "Carla", "Cem", "Chiara", "Dana", "David", "Dora", "Elif", "Emil", "Enzo", "Erik", "Eva", "Farid", "Finn", "Gina", "Greta", "Hana", "Hugo", "Ida", "Ilan", "Ines", "Ivo", "Jana", "Jonas", "Juno", "Kai", "Karim", "Klara", "Lars", "Leila", "Leon", "Lina", "Luca", "Maja", "Malik", "Mara", "Milo", "Mina", "Nadia", "Nils", "Noor", "Olga", "Omar", "Oskar", "Paula", "Pia", "Rafa", "Rosa", "Sami", "Sara", "Theo", "Tomas", "Uma", "Vera", "Viktor", "Yara", "Zoe"]
+LAST_NAMES = ["Abel", "Adler", "Ahmed", "Baker", "Bauer", "Berg", "Blanc", "Brook", "Carter", "Castro", "Chen", "Cole", "Costa", "Dahl", "Diaz", "Dubois", "Egan", "Falk", "Ferrari", "Fisher", "Flores", "Ford", "Garcia", "Gold", "Gray", "Haas", "Hale", "Hansen", "Hill", "Horn", "Ibarra", "Ito", "Jansen", "Jones", "Kaya", "Keller", "Khan", "Kim", "Klein", "Kovac", "Lang", "Lee", "Lopez", "Lund", "Marsh", "Meyer", "Mills", "Moreau", "Mori", "Nagy", "Novak", "Olsen", "Park", "Patel", "Perez", "Quinn", "Reyes", "Rossi", "Ruiz", "Sato", "Silva", "Stone", "Suzuki", "Tanaka", "Torres", "Vega", "Voss", "Walsh", "Weber", "West", "Wolf", "Young", "Zeman"]
 DOMAINS = ("example.com", "example.org", "example.net")
 
 
@@ -81,10 +72,7 @@ def history(first_purchase: "pd.Series[Any]", year_start: datetime, rng: np.rand
     """
     known = read("demographics").set_index("household_id")[list(DEMOGRAPHICS)].sort_index()
     known = known.astype(object).where(known.notna(), None)
-    facts: dict[int, tuple[str | None, ...]] = {
-        number: values
-        for number, values in zip(known.index.tolist(), known.itertuples(index=False, name=None), strict=True)
-    }
+    facts: dict[int, tuple[str | None, ...]] = dict(zip(known.index.tolist(), known.itertuples(index=False, name=None), strict=True))
     changes: list[Change] = []
     rows: dict[int, Row] = {}
     bought_first = first_purchase.sort_index()

@@ -49,7 +49,7 @@ class Campaigns:
         return {
             "files": files,
             "records": rows,
-            "faults": {name: 0 for name in FAULTS[1:]},
+            "faults": dict.fromkeys(FAULTS[1:], 0),
             "expected": {
                 "unreadable": 0,
                 "quarantined": 0,

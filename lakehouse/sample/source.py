@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -62,7 +64,7 @@ def read(name: str, columns: list[str] | None = None) -> pd.DataFrame:
     return pq.read_table(folder / f"{name}.parquet", columns=columns).to_pandas()
 
 
-def read_baskets(clock: Clock) -> tuple[Baskets, pd.Series]:
+def read_baskets(clock: Clock) -> tuple[Baskets, "pd.Series[Any]"]:
     """The baskets within the replay, and every household's first purchase of the whole year (shifted)."""
     lines = read("transactions")
     lines["time"] = clock.shifted(lines.pop("transaction_timestamp").to_numpy())
@@ -90,7 +92,7 @@ def read_baskets(clock: Clock) -> tuple[Baskets, pd.Series]:
     return baskets, first_purchase
 
 
-def _tax(product_id: pd.Series, sales_value: NDArray[np.int64]) -> NDArray[np.int64]:
+def _tax(product_id: "pd.Series[Any]", sales_value: NDArray[np.int64]) -> NDArray[np.int64]:
     products = read("products", ["product_id", "department"])
     taxed = products.loc[products["department"].isin(TAXED), "product_id"]
     contained = sales_value * TAX_PERCENT // (100 + TAX_PERCENT)

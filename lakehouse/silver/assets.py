@@ -11,7 +11,7 @@ from lakehouse.engine.resource import Engine
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
-from lakehouse.silver.refine import BatchBlocked, Refined, refine
+from lakehouse.silver.refine import BatchBlockedError, Refined, refine
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
 from lakehouse.storage import tables
 from lakehouse.storage.tables import TableShapeError, literal
@@ -173,13 +173,13 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
     )
     def _silver(
         context: dg.AssetExecutionContext, config: SilverConfig, engine: Engine
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         here = settings()
         spark = engine.session
         existing = frozenset(table for table in all_tables if tables.exists(spark, f"silver.{table}"))
         try:
             refined = refine(spark, here.storage_dir, contract, context.run_id, existing, config.full_refresh)
-        except BatchBlocked as blocked:
+        except BatchBlockedError as blocked:
             for result in blocked.results:
                 yield _check(key, result)
             raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
@@ -192,7 +192,7 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
 
 def _results(
     context: dg.AssetExecutionContext, contract: Contract, spark: Any, key: dg.AssetKey, refined: Refined | None
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     exists = tables.exists(spark, contract.silver_table)
     rows = spark.table(contract.silver_table).count() if exists else 0
     metadata: dict[str, Any] = {"dagster/row_count": int(rows)}

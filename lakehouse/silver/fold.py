@@ -6,7 +6,7 @@ The rules follow the public semantics of AUTO CDC: highest sequence wins, delete
 half-open intervals, and the result does not depend on the order of arrival.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -158,83 +158,99 @@ def snapshot_events(
     days: Sequence[date],
     incomplete: Sequence[date],
     last: date | None,
+    keep: Callable[[DataFrame], DataFrame] = lambda frame: frame,
 ) -> tuple[DataFrame, DataFrame]:
     """Full snapshots as change events.
 
     In: `rows`, the usable records of the snapshots of `days` (each with `_arrived_on`); `present`, keys and
     `_arrived_on` of records that are in quarantine but whose key can be read; `state`, the visible rows after the
     snapshot of day `last` (both None on the first run); `incomplete`, days with records whose key cannot be read.
-    Every day is later than `last`.
+    Every day is later than `last`. `keep` may persist the frame that it is given, which is read three times.
 
-    Out: (changed rows, with `_is_deleted` true for a key that a snapshot no longer has; records that change nothing,
-    with `disposition` noop or duplicate). A key is taken for deleted on the first complete snapshot that lacks it: one
-    that is in quarantine is there, and a snapshot with unreadable records may hold any key, so it deletes none.
+    Out: (changed rows, with `_is_deleted` true for a key that a snapshot no longer has; keys and `_arrived_on` of the
+    records that change nothing, with `disposition` noop or duplicate). A key is taken for deleted on the first complete
+    snapshot that lacks it: one that is in quarantine is there, and a snapshot with unreadable records may hold any
+    key, so it deletes none.
     """
-    spark = rows.sparkSession
-    following = {day: next((later for later in days if later > day and later not in incomplete), None) for day in
-                 [*([last] if last else []), *days]}
-    calendar = local_rows(
-        spark,
-        [(day, following[day]) for day in following],
-        [Field("_arrived_on", "date"), Field("_deletes_on", "date")],
-    )
-    once = rows.selectExpr(
-        "*",
-        f"row_number() over (partition by {_keys(keys)}, _arrived_on order by _sequence desc, _file, _position) as _copy",
-    )
-    duplicates = once.where("_copy > 1").drop("_copy").selectExpr("*", "'duplicate' as disposition")
-    columns = rows.columns
-    sightings = once.where("_copy = 1").drop("_copy").selectExpr("*", "'row' as _kind")
-    absent = [name for name in columns if name not in keys and name != "_arrived_on"]
+    judged = keep(_judged_sightings(rows, present, state, keys, days, incomplete, last))
+    changed = judged.where("_is_change").select("_file", "_position")
+    upserts = rows.join(changed, ["_file", "_position"], "left_semi")
     types = {field.name: field.dataType.simpleString() for field in rows.schema}
-    empty = [f"cast(null as {types[name]}) as {quote(name)}" for name in absent]
-    sightings = sightings.unionByName(
-        present.selectExpr(*map(quote, keys), "_arrived_on", *empty, "'present' as _kind").distinct()
+    told = {
+        "_is_deleted": "true",
+        "_arrived_on": "_deletes_on",
+        "_sequence": "named_struct('s0', cast(_deletes_on as timestamp), 'tie', 0L)",
+        "_hash": "cast(0 as bigint)",
+        **{key: quote(key) for key in keys},
+    }
+    deletes = judged.where("_is_lapsing").selectExpr(
+        *(f"{told.get(name, f'cast(null as {types[name]})')} as {quote(name)}" for name in rows.columns)
+    )
+    others = judged.where("_kind = 'row' and not _is_change").selectExpr(
+        *map(quote, keys), "_arrived_on", "if(_is_copy, 'duplicate', 'noop') as disposition"
+    )
+    return upserts.select(*rows.columns).unionByName(deletes), others
+
+
+def _judged_sightings(
+    rows: DataFrame,
+    present: DataFrame,
+    state: DataFrame | None,
+    keys: Sequence[str],
+    days: Sequence[date],
+    incomplete: Sequence[date],
+    last: date | None,
+) -> DataFrame:
+    """Every sighting of a key in a snapshot, without its payload (a year of snapshots is sorted here): whether it is a
+    copy of another, changes the key (`_is_change`), and whether the key is gone by the day `_deletes_on` (`_is_lapsing`).
+    """
+    known = [*([last] if last else []), *days]
+    following = {day: next((later for later in days if later > day and later not in incomplete), None) for day in known}
+    calendar = local_rows(
+        rows.sparkSession, list(following.items()), [Field("_arrived_on", "date"), Field("_deletes_on", "date")]
+    )
+    sequence = rows.schema["_sequence"].dataType.simpleString()
+    unplaced = f"cast(null as {sequence}) as _sequence", "cast(null as string) as _file", "cast(null as bigint) as _position"
+    sightings = rows.selectExpr(
+        *map(quote, keys), "_arrived_on", "_hash", "_sequence", "_file", "_position", "'row' as _kind"
+    ).unionByName(
+        present.selectExpr(*map(quote, keys), "_arrived_on")
+        .distinct()
+        .selectExpr("*", "cast(null as bigint) as _hash", *unplaced, "'present' as _kind")
     )
     if state is not None and last is not None:
-        held = state.selectExpr(
-            *map(quote, keys),
-            f"date'{last}' as _arrived_on",
-            *(
-                "_hash" if name == "_hash" else f"cast(null as {types[name]}) as {quote(name)}"
-                for name in absent
-            ),
-            "'held' as _kind",
+        sightings = sightings.unionByName(
+            state.selectExpr(
+                *map(quote, keys), f"date'{last}' as _arrived_on", "_hash", *unplaced, "'held' as _kind"
+            )
         )
-        sightings = sightings.unionByName(held)
-    by_key = f"partition by {_keys(keys)} order by _arrived_on, _kind desc"
-    judged = (
-        sightings.join(F.broadcast(calendar), "_arrived_on", "left")
+    # One order for all windows, so that they share one sort.
+    by_key = f"partition by {_keys(keys)} order by _arrived_on, _kind desc, _sequence desc, _file, _position"
+    told_apart = sightings.join(F.broadcast(calendar), "_arrived_on", "left").selectExpr(
+        "*",
+        f"coalesce(lag(_arrived_on) over ({by_key}) = _arrived_on and lag(_kind) over ({by_key}) = _kind, false) as _is_copy",
+    )
+    # Of several sightings on a day, the last one is followed by the next day's: that one tells whether the key is missed.
+    return (
+        told_apart.selectExpr("*", f"lead(_arrived_on) over ({by_key}) as _seen_again_on")
         .selectExpr(
             "*",
-            f"last_value(_hash, true) over ({by_key} rows between unbounded preceding and 1 preceding) as _last_hash",
-            f"lag(_deletes_on) over ({by_key}) as _lapsed_on",
-            f"lead(_arrived_on) over ({by_key}) as _seen_again_on",
+            "_deletes_on is not null and (_seen_again_on is null or _seen_again_on > _deletes_on) as _is_missed",
+        )
+        # What the key is once this sighting and the snapshots up to the next have been applied: gone, or this content;
+        # NULL where the sighting tells neither, so that what was before goes on.
+        .selectExpr(
+            "*",
+            "case when _is_missed then named_struct('hash', cast(null as bigint)) "
+            "when _kind <> 'present' and not _is_copy then named_struct('hash', _hash) end as _becomes",
         )
         .selectExpr(
             "*",
-            # Seen again after a complete snapshot that lacked it: it was deleted in between.
-            "_kind = 'row' and (_last_hash is null or _last_hash <> _hash "
-            "or (_lapsed_on is not null and _lapsed_on < _arrived_on)) as _is_change",
-            "_deletes_on is not null and (_seen_again_on is null or _seen_again_on > _deletes_on) as _is_lapsing",
+            f"last_value(_becomes, true) over ({by_key} rows between unbounded preceding and 1 preceding).hash as _was",
+        )
+        .selectExpr(
+            "*",
+            "_kind = 'row' and not _is_copy and (_was is null or _was <> _hash) as _is_change",
+            "_is_missed and (_kind <> 'present' or _was is not null) as _is_lapsing",
         )
     )
-    upserts = judged.where("_is_change").selectExpr(*map(quote, columns))
-    deletes = judged.where("_is_lapsing").selectExpr(
-        *(
-            "true as _is_deleted"
-            if name == "_is_deleted"
-            else "_deletes_on as _arrived_on"
-            if name == "_arrived_on"
-            else "named_struct('s0', cast(_deletes_on as timestamp), 'tie', 0L) as _sequence"
-            if name == "_sequence"
-            else "cast(0 as bigint) as _hash"
-            if name == "_hash"
-            else quote(name)
-            if name in keys
-            else f"cast(null as {types[name]}) as {quote(name)}"
-            for name in columns
-        )
-    )
-    unchanged = judged.where("_kind = 'row' and not _is_change").selectExpr(*map(quote, columns), "'noop' as disposition")
-    return upserts.unionByName(deletes), unchanged.unionByName(duplicates)

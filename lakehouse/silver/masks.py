@@ -1,5 +1,8 @@
 """How personal data is shown to people: SQL expressions that mask a value, or a whole record."""
 
+import json
+import re
+
 from lakehouse.contracts.model import Column, Contract, Mask
 from lakehouse.storage.tables import literal
 
@@ -46,17 +49,33 @@ def masked_record(contract: Contract, record: str = "record", disposition: str =
         return record
     if contract.format != "json":
         return literal(f"{REDACTED} (a record with personal data)")
-    names = "|".join(_escaped(column.source_name) for column in contract.pii_columns)
-    quoted = f'("(?:{names})"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"'
-    bare = f'("(?:{names})"\\s*:\\s*)(?:[-+.0-9eE]+|\\[[^\\]]*\\]|\\{{[^}}]*\\}})'
-    instead = literal(f'$1"{REDACTED}"')
-    blotted = f"regexp_replace({record}, {literal(quoted)}, {instead})"
-    blotted = f"regexp_replace({blotted}, {literal(bare)}, {instead})"
+    names = "|".join(_spellings(column.source_name) for column in contract.pii_columns)
+    value = f"(?!null\\b)(?:{_TEXT}|{_nested(_DEEPEST)}|{_BARE})"
+    pair = f'(?i)("(?:{names})"\\s*:\\s*){value}'
+    blotted = f"regexp_replace({record}, {literal(pair)}, {literal(_INSTEAD)})"
+    # What is left over by the pattern (nested deeper, JSON inside a string, a name in escapes) hides the whole record.
+    left = f'(?i)"(?:{names})\\\\*"\\s*:\\s*(?!"{REDACTED}"|null\\b)|"[^"]*\\\\u00[2-7][^"]*"\\s*:'
     hidden = literal(f"{REDACTED} (an unreadable record of a table with personal data)")
-    return f"if({disposition} = 'rejected', {hidden}, {blotted})"
+    unclear = literal(f"{REDACTED} (a record whose personal data cannot be told apart)")
+    return (
+        f"case when {disposition} = 'rejected' then {hidden} "
+        f"when {blotted} rlike {literal(left)} then {unclear} else {blotted} end"
+    )
 
 
-def _escaped(name: str) -> str:
-    import re
+# Pieces of JSON as patterns; possessive, so that a long value neither backtracks nor overflows the stack.
+_TEXT = r'"(?:[^"\\]++|\\.)*+"'
+_BARE = r'[^\s,\[\]{}"]++'
+_DEEPEST = 4
+_INSTEAD = f'$1"{REDACTED}"'
 
-    return re.escape(name)
+
+def _nested(depth: int) -> str:
+    """A pattern of arrays and objects that hold others up to that depth."""
+    inside = rf'[^\[\]{{}}"]++|{_TEXT}' + (f"|{_nested(depth - 1)}" if depth else "")
+    return rf"[\[{{](?:{inside})*+[\]}}]"
+
+
+def _spellings(name: str) -> str:
+    """A column's name as JSON may write it: as it is, or with characters beyond ASCII escaped."""
+    return "|".join(sorted({re.escape(name), re.escape(json.dumps(name)[1:-1])}))

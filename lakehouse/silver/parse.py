@@ -9,6 +9,12 @@ from lakehouse.quality.rules import row_rules
 from lakehouse.storage.tables import literal, quote
 
 _TEXT = "string"
+_NESTED = ("array<", "map<", "struct<")
+_ISO = {
+    "timestamp": r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d.*)?$",
+    "date": r"^\d{4}-\d{1,2}-\d{1,2}([T ]00:00(:00([.]0+)?)?(Z|[+-]00:?00)?)?$",
+}
+"""How dates and timestamps without a declared format are written. A time of day is no part of a date."""
 PROVENANCE = ("_file", "_position", "_arrived_on")
 TECHNICAL = ("_rescued", "_sequence", "_is_deleted", "_hash", *PROVENANCE)
 """What silver's state keeps of a record beside the contract's columns."""
@@ -22,10 +28,7 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> Da
     `_unreadable` (a reason, or null), `_type_errors` (columns whose value is not of their type) and `_violations`
     (names of the rules of severity error that it breaks, in the contract's order).
     """
-    if contract.format == "csv":
-        texts = _csv_texts(raw, contract, headers)
-    else:
-        texts = _json_texts(raw, contract)
+    texts = _csv_texts(raw, contract, headers) if contract.format == "csv" else _json_texts(raw, contract)
     typed = texts.selectExpr(
         *(f"{typed_value(column, _raw(column))} as {quote(column.name)}" for column in contract.columns),
         f"{_type_errors(contract)} as _type_errors",
@@ -33,7 +36,7 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> Da
         "_is_deleted",
         "_sequence_text",
         "_content",
-        *(f"{_raw(column)} as {_raw_name(column)}" for column in contract.columns if column.children),
+        *(f"{_raw(column)} as {_raw_name(column)}" for column in contract.columns if _is_nested(column)),
         "_unreadable",
         "record as _record",
         "header as _header",
@@ -74,53 +77,88 @@ def typed_value(column: Column, text: str) -> str:
         if column.type.startswith("array<"):
             return f"transform(from_json({text}, 'array<map<string,string>>'), x -> named_struct({fields}))"
         return f"transform(array(from_json({text}, 'map<string,string>')), x -> named_struct({fields}))[0]"
-    if column.type == _TEXT:
+    return _scalar(column.type, column.format, text)
+
+
+def _scalar(kind: str, form: str | None, text: str) -> str:
+    if kind == _TEXT:
         return text
-    if column.format == "epoch_millis":
-        return f"timestamp_millis(try_cast({text} as bigint))"
-    if column.format == "epoch_micros":
-        return f"timestamp_micros(try_cast({text} as bigint))"
-    if column.format and column.type in ("timestamp", "date"):
-        parsed = f"try_to_timestamp({text}, {literal(column.format)})"
-        return f"cast({parsed} as date)" if column.type == "date" else parsed
-    if column.type.startswith(("array<", "map<", "struct<")):
-        return f"from_json({text}, {literal(column.type)})"
-    if column.type.startswith("decimal"):
+    if form == "epoch_millis":  # beyond the years 1 to 9999 it would overflow, which fails the whole batch
+        in_range = f"try_cast({text} as bigint) between -62135596800000 and 253402300799999"
+        return f"timestamp_millis(if({in_range}, try_cast({text} as bigint), null))"
+    if form == "epoch_micros":
+        in_range = f"try_cast({text} as bigint) between -62135596800000000 and 253402300799999999"
+        return f"timestamp_micros(if({in_range}, try_cast({text} as bigint), null))"
+    if form and kind in ("timestamp", "date"):
+        parsed = f"try_to_timestamp({text}, {literal(form)})"
+        return f"cast({parsed} as date)" if kind == "date" else parsed
+    if element := _element_type(kind):
+        return f"transform(from_json({text}, 'array<string>'), x -> {_scalar(element, None, 'x')})"
+    if kind.startswith(("array<", "map<", "struct<")):
+        return f"from_json({text}, {literal(kind)})"
+    if kind.startswith("decimal"):
         # A number with more decimals than the type keeps is an error, not a silent rounding.
         wide = f"try_cast(trim({text}) as decimal(38,18))"
-        return f"if(try_cast(trim({text}) as {column.type}) = {wide}, try_cast(trim({text}) as {column.type}), null)"
-    return f"try_cast(trim({text}) as {column.type})"
+        return f"if(try_cast(trim({text}) as {kind}) = {wide}, try_cast(trim({text}) as {kind}), null)"
+    if kind in _ISO:
+        # Spark also reads `now`, `10:15` (of today) and `2025-01-01Tanything`: no replay would give the same answer.
+        return f"if(trim({text}) rlike {literal(_ISO[kind])}, try_cast(trim({text}) as {kind}), null)"
+    return f"try_cast(trim({text}) as {kind})"
+
+
+def _element_type(kind: str) -> str | None:
+    """The type of the elements of an array of single values; None for any other type."""
+    element = kind.removeprefix("array<").removesuffix(">")
+    return element if kind.startswith("array<") and not element.startswith(_NESTED) else None
+
+
+def _is_nested(column: Column) -> bool:
+    return column.type.startswith(_NESTED)
 
 
 def _type_errors(contract: Contract) -> str:
     """SQL for the names of the columns that hold a value which is not of their type."""
-    cases = []
-    for column in contract.columns:
-        if column.type == _TEXT:
-            continue
-        text = _raw(column)
-        broken = f"{text} is not null and {typed_value(column, text)} is null"
-        if column.children and column.type.startswith("array<"):
-            elements = f"from_json({text}, 'array<map<string,string>>')"
-            broken_child = " or ".join(
-                f"(try_element_at(x, {literal(child.source_name)}) is not null and "
-                f"{typed_value(child, f'try_element_at(x, {literal(child.source_name)})')} is null)"
-                for child in column.children
-                if child.type != _TEXT
-            )
-            if broken_child:
-                broken = f"({broken}) or exists({elements}, x -> x is null or {broken_child})"
-        cases.append(f"case when {broken} then {literal(column.name)} end")
+    cases = [
+        f"case when {_broken(column, _raw(column))} then {literal(column.name)} end"
+        for column in contract.columns
+        if column.type != _TEXT
+    ]
     return f"filter(array({', '.join(cases)}), x -> x is not null)" if cases else "cast(array() as array<string>)"
+
+
+def _broken(column: Column, text: str) -> str:
+    """SQL: whether `text`, or anything inside it, is there but cannot be read as the type it should have."""
+    if element := _element_type(column.type):
+        inside = "false" if element == _TEXT else f"x is not null and {_scalar(element, None, 'x')} is null"
+        elements = f"from_json({text}, 'array<string>')"
+        return f"({text} is not null and ({elements} is null or exists({elements}, x -> {inside})))"
+    if not column.children:
+        return f"({text} is not null and {typed_value(column, text)} is null)"
+    is_array = column.type.startswith("array<")
+    elements = f"from_json({text}, '{'array<map<string,string>>' if is_array else 'map<string,string>'}')"
+    inside = " or ".join(
+        ["x is null"]
+        + [
+            _broken(child, f"try_element_at(x, {literal(child.source_name)})")
+            for child in column.children
+            if child.type != _TEXT
+        ]
+    )
+    held = elements if is_array else f"array({elements})"
+    return f"({text} is not null and ({elements} is null or exists({held}, x -> {inside})))"
 
 
 def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
     """`_fields` (map of name → text), `_rescued`, `_is_deleted`, `_content`, `_sequence_text`, `_unreadable`."""
-    document = raw.selectExpr("*", "if(is_decoded, from_json(record, 'map<string,string>'), null) as _document")
+    # Inside an array, because Spark reads a first document and passes over whatever follows it on the line.
+    document = raw.selectExpr(
+        "*", "if(is_decoded, from_json(concat('[', record, ']'), 'array<map<string,string>>'), null) as _documents"
+    ).selectExpr("*", "if(size(_documents) = 1, _documents[0], null) as _document")
     if contract.delivery == "changes":
         document = document.selectExpr(
             "*",
-            "coalesce(_document['after'], _document['before']) as _content",
+            "if(_document['op'] = 'd', coalesce(_document['before'], _document['after']), _document['after']) "
+            "as _content",
             "_document['op'] as _op",
         ).selectExpr("*", "from_json(_content, 'map<string,string>') as _fields")
         deleted = "coalesce(_op = 'd', false)"
@@ -141,7 +179,7 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
     paths = ", ".join(
         f"get_json_object(record, {literal('$.' + path)})" for path in contract.sequence if contract.delivery == "changes"
     )
-    unknown = f"map_filter(_fields, (k, v) -> k not in ({known}))"
+    unknown = f"map_filter(_fields, (k, v) -> v is not null and k not in ({known}))"
     return document.selectExpr(
         "*",
         f"if(cardinality({unknown}) > 0, to_json({unknown}), null) as _rescued",
@@ -166,7 +204,11 @@ def header_names(header: str, delimiter: str) -> list[str]:
     """The column names of a CSV header line; a name that occurs twice keeps its first place."""
     import csv
 
-    names = [name.strip().lstrip("\ufeff") for name in next(csv.reader([header], delimiter=delimiter))]
+    try:
+        parsed = next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error:  # a field of more than 128 KiB, as in a binary file
+        parsed = [header]
+    names = [name.strip().lstrip("\ufeff") for name in parsed]
     return [name if name and name not in names[:i] else f"{name or 'column'}__{i + 1}" for i, name in enumerate(names)]
 
 
@@ -181,7 +223,8 @@ def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
     pairs = ", ".join(f"{literal(name)}, _csv._c{i}" for i, name in enumerate(names) if name in known)
     unknown = ", ".join(f"_csv._c{i} as {quote(name)}" for i, name in enumerate(names) if name not in known)
     rescued = f"nullif(to_json(struct({unknown})), '{{}}')" if unknown else "cast(null as string)"
-    return raw.selectExpr("*", f"from_csv(record, '{fields}, _corrupt string', {options}) as _csv").selectExpr(
+    text = "if(is_decoded, record, null)"  # a key in the wrong encoding is no key
+    return raw.selectExpr("*", f"from_csv({text}, '{fields}, _corrupt string', {options}) as _csv").selectExpr(
         "*",
         f"map({pairs})  as _fields" if pairs else "cast(map() as map<string,string>) as _fields",
         f"{rescued} as _rescued",
@@ -192,7 +235,7 @@ def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
             when not is_decoded then 'bytes that are not text in the encoding of the contract'
             when _csv._corrupt is not null then 'not a CSV record of {len(names)} fields, as its header has'
             end as _unreadable""",
-    )
+    ).drop("_csv")  # its shape is that of this header, and the frames of all headers are put together
 
 
 def _sequence_parts(contract: Contract) -> list[tuple[str, str]]:
@@ -227,7 +270,7 @@ def sequence_type(contract: Contract) -> str:
 def content_hash(contract: Contract) -> str:
     """SQL for a hash of the business columns. NULLs are hashed by place, since xxhash64 alone passes them over; nested
     values are hashed as the text that they arrived as."""
-    values = [_raw_name(column) if column.children else quote(column.name) for column in contract.columns]
+    values = [_raw_name(column) if _is_nested(column) else quote(column.name) for column in contract.columns]
     nulls = ", ".join(f"if({value} is null, '1', '0')" for value in values)
     return f"xxhash64({', '.join(values)}, concat({nulls}))"
 

@@ -51,7 +51,7 @@ class Refined:
     is_rebuild: bool
 
 
-class BatchBlocked(Exception):
+class BatchBlockedError(Exception):
     """The audit of a batch failed a blocking check. Nothing was committed; the batch stays pending in bronze."""
 
     def __init__(self, table: str, batch: int, landed: int, results: list[CheckResult]) -> None:
@@ -84,7 +84,7 @@ def refine(
     crash at any point: the state's commit is what counts, the quarantine is replaced from the last commit on, and the
     ledger is healed from the state's notes.
 
-    Raises BatchBlocked (the audit failed) and TableShapeError (the state has columns of another type).
+    Raises BatchBlockedError (the audit failed) and TableShapeError (the state has columns of another type).
     """
     started = time.monotonic()
     ledger.ensure_table(spark, storage)
@@ -98,6 +98,8 @@ def refine(
         return None
     last = ledger.last_note(spark, contract)
     since = None if full_refresh or last is None else last[1]["batch"]
+    if since is not None and _is_replaced(spark, contract, since):
+        since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
     raw = _raw(spark, contract, since, newest)
     days = [row[0] for row in raw.select("arrived_on").distinct().orderBy("arrived_on").collect()]
@@ -111,13 +113,14 @@ def refine(
     with ExitStack() as stack:
         held = spark.table(contract.state_table) if since is not None else None
         parsed = stack.enter_context(_persisted(_parsed(raw, contract, previous.get("watermark"))))
-        classified = stack.enter_context(_persisted(_classify(parsed, contract, held, days, last_day)))
-        counts, rows_deleted, watermark = _summary(parsed, classified)
+        events, others = _classify(stack, parsed, contract, held, days, last_day)
+        classified = stack.enter_context(_persisted(events))
+        counts, rows_deleted, watermark = _summary(parsed, classified, others)
         results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
         results = _with_samples(results, parsed, contract)
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
-            raise BatchBlocked(contract.table, newest, landed, results)
+            raise BatchBlockedError(contract.table, newest, landed, results)
         note = {
             "kind": "refine",
             "table": contract.table,
@@ -150,6 +153,11 @@ def refine(
         seconds=time.monotonic() - started,
         is_rebuild=since is None,
     )
+
+
+def _is_replaced(spark: SparkSession, contract: Contract, since: int) -> bool:
+    """Whether bronze has, since then, replaced records that silver may hold: they are gone, so all is folded anew."""
+    return any(note["batch"] > since and note.get("replaced") for _, note in notes(spark, contract.bronze_table))
 
 
 def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
@@ -198,47 +206,50 @@ def _has_event_time(contract: Contract) -> bool:
 
 
 def _classify(
-    parsed: DataFrame, contract: Contract, held: DataFrame | None, days: list[date], last_day: date | None
-) -> DataFrame:
-    """Usable records as events with their disposition, and `_is_record` false for deletes that a snapshot implies."""
+    stack: ExitStack,
+    parsed: DataFrame,
+    contract: Contract,
+    held: DataFrame | None,
+    days: list[date],
+    last_day: date | None,
+) -> tuple[DataFrame, DataFrame | None]:
+    """(usable records as events with their disposition; for snapshots, also the records that change nothing).
+
+    `_is_record` is false for the deletes that a snapshot implies: nobody sent them.
+    """
     columns = [*contract.column_names, *TECHNICAL]
     events = parsed.where("_refused is null").selectExpr(*map(quote, columns))
     keys = contract.keys
     others: DataFrame | None = None
+    is_record = "true"
     if contract.delivery == "snapshot":
         refused = parsed.where("_refused is not null")
         known = " and ".join(f"{quote(key)} is not null" for key in keys)
         incomplete = [row[0] for row in refused.where(f"not ({known})").select("_arrived_on").distinct().collect()]
         present = refused.where(known).selectExpr(*map(quote, keys), "_arrived_on")
-        visible = held.where("_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted") if held is not None else None
-        events, others = snapshot_events(events, present, visible, keys, days, incomplete, last_day)
-    is_record = "true" if others is None else "not _is_deleted"
+        in_force = "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"
+        visible = held.where(in_force) if held is not None else None
+        events, others = snapshot_events(
+            events, present, visible, keys, days, incomplete, last_day, lambda f: stack.enter_context(_persisted(f))
+        )
+        is_record = "not _is_deleted"
     if state.is_historic(contract):
-        folded = fold_history(events, held, keys).selectExpr("*", f"{is_record} as _is_record")
+        folded = fold_history(events, held, keys)
     else:
-        folded = fold_current(events, held, keys).selectExpr(
-            "*", "false as _is_stale", f"{is_record} as _is_record"
-        )
-    if others is not None:
-        extra = [name for name in folded.columns if name not in others.columns]
-        types = {field.name: field.dataType.simpleString() for field in folded.schema}
-        defaults = {"_is_record": "true", "_is_stale": "false", "_is_visible": "false"}
-        others = others.selectExpr(
-            *map(quote, [*columns, "disposition"]),
-            *(f"cast({defaults.get(name, 'null')} as {types[name]}) as {quote(name)}" for name in extra),
-            "true as _is_ledger_only",
-        )
-        folded = folded.selectExpr("*", "false as _is_ledger_only").unionByName(others)
-    else:
-        folded = folded.selectExpr("*", "false as _is_ledger_only")
-    return folded
+        folded = fold_current(events, held, keys).selectExpr("*", "false as _is_stale")
+    return folded.selectExpr("*", f"{is_record} as _is_record"), others
 
 
-def _summary(parsed: DataFrame, classified: DataFrame) -> tuple[dict[str, int], int, str | None]:
+def _summary(
+    parsed: DataFrame, classified: DataFrame, others: DataFrame | None
+) -> tuple[dict[str, int], int, str | None]:
     """(records by disposition, rows that a snapshot no longer had, the newest event time as ISO text)."""
     counts = dict.fromkeys(DISPOSITIONS, 0)
     refused = parsed.where("_refused is not null").groupBy("_refused").count().collect()
     counts |= {row["_refused"]: row["count"] for row in refused}
+    if others is not None:
+        for row in others.groupBy("disposition").count().collect():
+            counts[row["disposition"]] += row["count"]
     rows_deleted = 0
     newest = None
     is_time = dict(classified.dtypes)["_sequence"].startswith("struct<s0:timestamp")
@@ -279,7 +290,7 @@ def _audit(
     for name, frame in (
         (views.parsed, parsed.where("_unreadable is null")),
         (views.parsed + "_all", parsed),
-        (views.folded, classified.where(f"disposition in ({listed}) and not _is_ledger_only")),
+        (views.folded, classified.where(f"disposition in ({listed})")),
     ):
         frame.createOrReplaceTempView(name)
         stack.callback(spark.catalog.dropTempView, name)
@@ -353,20 +364,26 @@ def _commit_state(
     spark: SparkSession, contract: Contract, classified: DataFrame, since: int | None, batch: int, note: dict[str, Any]
 ) -> None:
     listed = ", ".join(f"'{name}'" for name in _COMMITTED)
-    fields = [field.name for field in state.state_fields(contract) if field.name != "_batch"]
-    rows = classified.where(f"(disposition in ({listed}) or _is_stale) and not _is_ledger_only").selectExpr(
+    shape = state.state_fields(contract)
+    fields = [field.name for field in shape if field.name != "_batch"]
+    rows = classified.where(f"(disposition in ({listed}) or _is_stale)").selectExpr(
         *map(quote, fields), f"cast({batch} as bigint) as _batch"
     )
     if since is None:
-        tables.overwrite(rows, contract.state_table, note)
+        is_reshaped = tables.has_other_types(spark, contract.state_table, shape)
+        tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None)
         return
+    # By name: the state may still have a column that the contract has no more.
+    update = "update set " + ", ".join(f"{quote(name)} = source.{quote(name)}" for name in rows.columns)
+    values = ", ".join(f"source.{quote(name)}" for name in rows.columns)
+    insert = f"when not matched then insert ({', '.join(map(quote, rows.columns))}) values ({values})"
     same_key = " and ".join(f"target.{quote(key)} = source.{quote(key)}" for key in contract.keys)
     if state.is_historic(contract):
         tables.merge(
             rows,
             contract.state_table,
             f"{same_key} and target._sequence = source._sequence",
-            "when matched then update set *\nwhen not matched then insert *",
+            f"when matched then {update}\n{insert}",
             note,
         )
     else:
@@ -374,7 +391,6 @@ def _commit_state(
             rows,
             contract.state_table,
             same_key,
-            "when matched and source._sequence > target._sequence then update set *\n"
-            "when not matched then insert *",
+            f"when matched and source._sequence > target._sequence then {update}\n{insert}",
             note,
         )

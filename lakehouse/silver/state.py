@@ -62,13 +62,13 @@ def public_columns(contract: Contract) -> list[str]:
 def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebuild: bool = False) -> None:
     """Creates the state and quarantine tables, or adds the columns that they lack. Idempotent.
 
-    Raises TableShapeError where a column has another type, unless the table is about to be rebuilt anyway.
+    Raises TableShapeError where a column has another type, unless the table is about to be rebuilt anyway: then the
+    rebuild's own commit changes it, so that readers keep the old rows until the new ones have passed their audit.
     """
     fields = state_fields(contract)
     comment = f"State of silver.{contract.table}: visible rows, hidden repetitions and tombstones."
-    if is_rebuild:
-        tables.reshape(spark, storage, contract.state_table, fields, comment=comment, properties=_PROPERTIES)
-    tables.ensure(spark, storage, contract.state_table, fields, comment=comment, properties=_PROPERTIES)
+    if not (is_rebuild and tables.has_other_types(spark, contract.state_table, fields)):
+        tables.ensure(spark, storage, contract.state_table, fields, comment=comment, properties=_PROPERTIES)
     tables.ensure(
         spark,
         storage,

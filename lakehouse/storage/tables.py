@@ -62,7 +62,7 @@ def ensure(
     Raises TableShapeError where a column exists with another type: that is never changed silently.
     """
     if not exists(spark, table):
-        _create(spark, storage, table, fields, comment, properties or {}, "create table if not exists")
+        _create(spark, storage, table, fields, comment, properties or {})
         return
     actual = {field.name: field.dataType.simpleString() for field in spark.table(table).schema}
     missing = [field for field in fields if field.name not in actual]
@@ -76,26 +76,12 @@ def ensure(
         raise TableShapeError(table, wrong)
 
 
-def reshape(
-    spark: SparkSession,
-    storage: str,
-    table: str,
-    fields: Sequence[Field],
-    *,
-    comment: str = "",
-    properties: dict[str, str] | None = None,
-) -> bool:
-    """Empties the table and gives it the columns of `fields`, where a column has another type now; its history stays.
-
-    Only for a table that is about to be rebuilt. False where nothing had to be done.
-    """
+def has_other_types(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
+    """Whether a column of an existing table has another type than `fields` says: only `overwrite` can change that."""
     if not exists(spark, table):
         return False
     actual = {field.name: _canonical(field.dataType.simpleString()) for field in spark.table(table).schema}
-    if all(actual[field.name] == _canonical(field.type) for field in fields if field.name in actual):
-        return False
-    _create(spark, storage, table, fields, comment, properties or {}, "create or replace table")
-    return True
+    return any(actual[field.name] != _canonical(field.type) for field in fields if field.name in actual)
 
 
 def _create(
@@ -105,12 +91,11 @@ def _create(
     fields: Sequence[Field],
     comment: str,
     properties: dict[str, str],
-    verb: str,
 ) -> None:
     ensure_schema(spark, storage, table.split(".")[0])
     listed = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
     spark.sql(
-        f"{verb} {table} ({', '.join(field.ddl for field in fields)})"
+        f"create table if not exists {table} ({', '.join(field.ddl for field in fields)})"
         f"\nusing delta\nlocation {literal(location(storage, table))}\ncomment {literal(comment)}"
         + (f"\ntblproperties ({listed})" if listed else "")
     )
@@ -140,7 +125,7 @@ def local_rows(spark: SparkSession, rows: Sequence[tuple[Any, ...]], fields: Seq
 
 
 def _canonical(kind: str) -> str:
-    return kind.lower().replace(" ", "").replace("integer", "int").replace("long", "bigint")
+    return kind.lower().replace(" ", "").replace("`", "").replace("integer", "int").replace("long", "bigint")
 
 
 class TableShapeError(Exception):
@@ -158,10 +143,16 @@ def append(frame: DataFrame, table: str, note: dict[str, Any] | None = None) -> 
         frame.write.format("delta").mode("append").saveAsTable(table)
 
 
-def overwrite(frame: DataFrame, table: str, note: dict[str, Any] | None = None) -> None:
-    """Replaces all rows in one commit; the table keeps its shape and comments."""
+def overwrite(
+    frame: DataFrame, table: str, note: dict[str, Any] | None = None, fields: Sequence[Field] | None = None
+) -> None:
+    """Replaces all rows in one commit; the table keeps its shape and comments, or takes those of `fields` with it."""
+    shaped = frame
+    if fields is not None:
+        shaped = frame.select(*(frame[quote(f.name)].alias(f.name, metadata={"comment": f.comment}) for f in fields))
+    writer = shaped.write.format("delta").mode("overwrite").option("overwriteSchema", str(fields is not None).lower())
     with commit_note(frame.sparkSession, note):
-        frame.write.format("delta").mode("overwrite").saveAsTable(table)
+        writer.saveAsTable(table)
 
 
 def replace_where(frame: DataFrame, table: str, predicate: str, note: dict[str, Any] | None = None) -> None:

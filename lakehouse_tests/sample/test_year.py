@@ -1,5 +1,6 @@
 """The whole year, from its frames: the figures of the published data, to the cent."""
 
+import itertools
 from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -134,7 +135,7 @@ def test_events_are_out_of_order(year: dict[str, Feed]) -> None:
     times = [
         event["occurred_at"] for text in feed.texts([middle]) for line in text.splitlines() if (event := parsed(line))
     ]
-    swaps = sum(later < earlier for earlier, later in zip(times, times[1:], strict=False))
+    swaps = sum(later < earlier for earlier, later in itertools.pairwise(times))
     assert 0 < swaps < len(times) / 2
 
 

@@ -1,14 +1,11 @@
-"""`lakehouse run`, `sql`, `report` and `release`."""
+"""`lakehouse run`: what is pending, through Dagster, with live progress."""
 
-import csv
-import json
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import click
@@ -54,7 +51,7 @@ def run(dry_run: bool) -> None:
     """
     here = settings()
     # A pipe has no width: nothing may be folded there.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, file=sys.stdout)
     with _only_run(here):
         started = time.monotonic()
         contracts = load_all(here)
@@ -107,7 +104,10 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
 
     definitions = build(here)
     outcome = Outcome()
-    with dagster_instance(here) as instance:
+    log = here.home / "logs" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # What dbt and Spark say goes to a file; the console has its own stream.
+    with dagster_instance(here) as instance, log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
         for planned in plan_runs(pending, contracts, definitions.get_repository_def()):
             _run_one(planned, definitions, instance, outcome, console)
             if outcome.failures and planned.title.startswith("bronze"):
@@ -130,10 +130,12 @@ def _run_one(planned: Planned, definitions: Any, instance: Any, outcome: Outcome
 
     worker = threading.Thread(target=work_it, daemon=True)
     worker.start()
-    cursor, started = 0, {}
+    cursor = 0
+    started: dict[str, float] = {}
     while True:
         alive = worker.is_alive()
-        for cursor, entry in events(instance, run_id, cursor):  # noqa: B007 - the last cursor is kept
+        for position, entry in events(instance, run_id, cursor):
+            cursor = position
             line = tell(outcome, started, entry)
             if line:
                 console.print(f"  {line}")
@@ -152,7 +154,7 @@ def _closing_table(outcome: Outcome) -> Table:
     order = {"bronze": 0, "silver": 1, "staging": 2, "gold": 3, "serving": 4}
     rows = sorted(outcome.tables.values(), key=lambda t: (order.get(t.layer, 9), t.table))
     for of in rows:
-        if of.layer in ("staging", "serving", "ops", "release") or not of.table and of.layer != "gold":
+        if of.layer in ("staging", "serving", "ops", "release") or (not of.table and of.layer != "gold"):
             continue
         if of.table.endswith("__quarantine"):
             continue
@@ -189,129 +191,3 @@ def _say_end(outcome: Outcome, spark: Any, console: Console, seconds: float) -> 
         console.print(f"No new release; readers still read release {now.release_id}. ({seconds:.0f} s)")
     else:
         console.print(f"No release. ({seconds:.0f} s)")
-
-
-@click.command()
-@click.argument("query")
-@click.option("--format", "how", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-@click.option("--limit", default=1000, show_default=True, type=click.IntRange(min=0), help="Rows at most; 0: all.")
-def sql(query: str, how: str, limit: int) -> None:
-    """Query the lakehouse: lakehouse sql "select * from serving.fct_orders limit 5"."""
-    here = settings()
-    spark = connect(here)
-    contracts = load_all(here)
-    releases.heal(spark, here.storage_dir, contracts, dbt.marts(here))
-    frame = spark.sql(query)
-    names = frame.columns
-    rows = (frame.limit(limit + 1) if limit else frame).collect()
-    cut = bool(limit) and len(rows) > limit
-    _WRITERS[how](names, [row.asDict(recursive=True) if how == "json" else list(row) for row in (rows[:limit] if cut else rows)])
-    if cut:
-        click.echo(f"(the first {limit:,} rows; --limit 0 shows all)", err=True)
-
-
-def _write_table(names: list[str], rows: list[Any]) -> None:
-    table = Table(pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    # A pipe has no width: nothing may be folded there.
-    Console(width=None if sys.stdout.isatty() else 500, markup=False, highlight=False).print(table)
-
-
-def _write_csv(names: list[str], rows: list[Any]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-
-
-def _write_json(names: list[str], rows: list[Any]) -> None:
-    for row in rows:
-        click.echo(json.dumps(row, default=str, ensure_ascii=False))
-
-
-_WRITERS: dict[str, Callable[[list[str], list[Any]], None]] = {
-    "table": _write_table,
-    "csv": _write_csv,
-    "json": _write_json,
-}
-
-
-@click.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to. Default: <home>/report.")
-def report(out: Path | None) -> None:
-    """Write the quality report: index.html with plots, and summary.md. Exit 1 where a check fails."""
-    from lakehouse.automation.report import write_report
-
-    here = settings()
-    spark = connect(here)
-    contracts = load_all(here)
-    releases.heal(spark, here.storage_dir, contracts, dbt.marts(here))
-    written = write_report(spark, here, contracts, out or here.home / "report")
-    click.echo(f"{written.html}\n{written.markdown}")
-    if written.failed:
-        click.echo(f"{len(written.failed)} check(s) fail: {', '.join(written.failed)}", err=True)
-        sys.exit(1)
-
-
-@click.group()
-def release() -> None:
-    """Releases: which audited versions of gold readers see."""
-
-
-@release.command("list")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1))
-def list_command(limit: int) -> None:
-    """The newest events of releases; the one in force is marked."""
-    spark = connect(settings())
-    now = releases.current(spark)
-    rows = [
-        [
-            f"{event.release_id}{' *' if now and event.at == now.at else ''}",
-            event.status,
-            f"{event.at:%Y-%m-%d %H:%M:%S}" if event.at else "",
-            f"{sum(event.row_counts.values()):,}" if event.row_counts else "",
-            f"{event.checks_passed}/{event.checks_passed + event.checks_warned}",
-            event.reason,
-        ]
-        for event in releases.events(spark)[:limit]
-    ]
-    if not rows:
-        click.echo("There is no release yet. `lakehouse run` makes the first.")
-        return
-    _write_table(["release", "status", "at (UTC)", "rows", "checks passed", "reason"], rows)
-
-
-@release.command("show")
-@click.argument("release_id", type=int, required=False)
-def show_command(release_id: int | None) -> None:
-    """One release: versions of silver and gold, rows. Default: the one in force."""
-    spark = connect(settings())
-    found = releases.current(spark)
-    if release_id is not None:
-        found = next((event for event in releases.events(spark) if event.release_id == release_id), None)
-    if found is None:
-        raise click.ClickException(
-            f"There is no release {release_id if release_id is not None else 'yet'}. `lakehouse release list` shows them."
-        )
-    click.echo(f"Release {found.release_id}: {found.status} at {found.at:%Y-%m-%d %H:%M:%S} UTC by run {found.run_id or '-'}")
-    if found.reason:
-        click.echo(found.reason)
-    gold = [[name, version, f"{found.row_counts.get(name, 0):,}"] for name, version in sorted(found.gold_versions.items())]
-    _write_table(["gold table", "version", "rows"], gold)
-    silver = [[n, v, found.silver_batches.get(n, "")] for n, v in sorted(found.silver_versions.items())]
-    _write_table(["silver table", "version", "batch"], silver)
-
-
-@release.command("rollback")
-@click.argument("release_id", type=int, required=False)
-def rollback_command(release_id: int | None) -> None:
-    """Put an older release in force again. Default: the one before the current."""
-    here = settings()
-    spark = connect(here)
-    try:
-        back = releases.rollback(spark, here.storage_dir, load_all(here), dbt.marts(here), release_id)
-    except releases.ReleaseError as problem:
-        raise click.ClickException(str(problem)) from problem
-    click.echo(f"Release {back.release_id} is in force again. The next run builds on it and releases what is new.")

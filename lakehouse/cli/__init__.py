@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 _COMMANDS = {
-    "run": ("lakehouse.automation.cli:run", "Materialize what is pending, in dependency order."),
-    "sql": ("lakehouse.automation.cli:sql", "Query the lakehouse through the engine."),
-    "report": ("lakehouse.automation.cli:report", "Write the quality report (HTML and Markdown)."),
-    "release": ("lakehouse.automation.cli:release", "List, show and roll back releases."),
+    "run": ("lakehouse.cli.run:run", "Materialize what is pending, in dependency order."),
+    "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
+    "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),
+    "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),
     "contract": ("lakehouse.contracts.cli:contract", "Check contracts; propose one for a file."),
     "engine": ("lakehouse.engine.cli:engine", "Start, stop and look at the shared engine."),
     "sample": ("lakehouse.sample.cli:sample", "Replay the sample shop into landing."),

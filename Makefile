@@ -1,0 +1,52 @@
+# Every target does the set-up that it needs. `make run`, then `make ui`.
+PYTHON ?= python3.11
+HOME_DIR ?= $(or $(LAKEHOUSE_HOME),$(CURDIR)/.lakehouse)
+BIN := .venv/bin
+export LAKEHOUSE_HOME := $(abspath $(HOME_DIR))
+export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
+export DO_NOT_TRACK := 1
+export TZ := UTC
+
+.PHONY: setup run ui test lint unit bench lock clean
+
+.venv/ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else "Python 3.11 is needed; $(PYTHON) is %d.%d. Name another: make PYTHON=..." % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip install --quiet --python .venv --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation -e .
+	@touch .venv/ready
+
+setup: .venv/ready ## Python packages, from the lock file
+
+run: setup ## Land what has arrived at the sample shop, and make gold of it
+	$(BIN)/lakehouse sample land
+	$(BIN)/lakehouse run
+
+ui: setup ## Dagster on http://127.0.0.1:3000
+	@$(BIN)/python -c 'from lakehouse.automation.instance import prepare_home; from lakehouse.settings import settings; prepare_home(settings())'
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(or $(PORT),3000)
+
+lint: setup
+	$(BIN)/ruff check lakehouse lakehouse_tests benchmarks
+	$(BIN)/ruff format --check lakehouse lakehouse_tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## Lint, types, import contracts, and all tests
+	$(BIN)/pytest -q --durations=15
+
+unit: setup ## The tests that need no Spark
+	$(BIN)/pytest -q -m "not engine and not e2e"
+
+bench: setup ## The product against a plain PySpark script, on the same year
+	$(BIN)/python -m benchmarks.year
+
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --quiet \
+		--custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Stop the engine, remove the environment and everything derived; landing and tables too
+	-@test -x $(BIN)/lakehouse && $(BIN)/lakehouse engine stop
+	rm -rf .venv "$(LAKEHOUSE_HOME)" .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -1,0 +1,135 @@
+"""A plausible year of seven tables, as plain objects: what `collect` would have found."""
+
+import math
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from lakehouse.automation.report.data import (
+    Arrival,
+    Batch,
+    Check,
+    Evaluation,
+    Ledger,
+    Quarantine,
+    Reason,
+    ReportData,
+    Sample,
+    Table,
+    Verdict,
+)
+from lakehouse.contracts.loader import load_all
+from lakehouse.contracts.model import Contract
+from lakehouse.gold.release import Release
+from lakehouse.quality.audit import check_names
+from lakehouse.settings import Settings
+from lakehouse.silver.fold import DISPOSITIONS
+
+NOW = datetime(2025, 11, 24, 8, 10, tzinfo=UTC)
+WARNED = {"shopify_orders": ("quarantine_rate", "total_price_type"), "web_events": ("data_freshness",)}
+FAILED = {"stripe_payments": ("quarantine_rate",)}
+RUNS = 14
+
+
+@pytest.fixture(scope="session")
+def contracts() -> dict[str, Contract]:
+    return load_all(Settings())
+
+
+def counts(**found: int) -> dict[str, int]:
+    return dict.fromkeys(DISPOSITIONS, 0) | found
+
+
+def _checks(contract: Contract, name: str, facts: tuple[str, str, bool]) -> Check:
+    description, dimension, is_blocking = facts
+    last: Verdict = "pass"
+    if name in WARNED.get(contract.table, ()):
+        last = "warn"
+    if name in FAILED.get(contract.table, ()):
+        last = "fail"
+    history = []
+    for run in range(RUNS):
+        value = 0.0
+        outcome: Verdict = "pass"
+        if name == "data_freshness":
+            value = 4 + 3 * math.sin(run)
+        elif last != "pass":
+            value, outcome = 0.4 + 0.3 * math.sin(run), "warn"
+        if run == RUNS - 1 and last != "pass":
+            value, outcome = (7.25 if last == "fail" else 1.5), last
+        history.append(Evaluation(NOW - timedelta(days=RUNS - 1 - run), outcome, value, "0 (blocks above 5 %)", run))
+    return Check(name, dimension, description, is_blocking, "rule", None, tuple(history))
+
+
+def _table(contract: Contract, nth: int) -> Table:
+    step = {"daily": 1, "weekly": 7}.get(contract.partition or "", 0)
+    days = [date(2024, 11, 25) + timedelta(days=n) for n in range(0, 364, step)] if step else [date(2024, 11, 25)]
+    arrivals = [
+        Arrival(day, 24, 900 + int(300 * math.sin(i / 7 + nth)) + (250 if day.weekday() > 4 else 0))
+        for i, day in enumerate(days)
+        if not 150 < i < 155  # an outage
+    ]
+    landed = sum(arrival.records for arrival in arrivals)
+    quarantined = 420 if nth % 2 else 0
+    total = counts(applied=landed - quarantined - 60, duplicate=40, superseded=20, quarantined=quarantined)
+    last = counts(applied=arrivals[-1].records - 5, superseded=5)
+    quarantine = Quarantine()
+    if quarantined:
+        quarantine = Quarantine(
+            records=quarantined,
+            reasons=(
+                Reason("quarantined", f"{contract.columns[0].name}_required", 300),
+                Reason("quarantined", "total_not_negative", 140),
+                Reason("rejected", "not a JSON document", 20),
+            ),
+            samples=(
+                Sample(
+                    "quarantined",
+                    (f"{contract.columns[0].name}_required", "total_not_negative"),
+                    '{"id":null,"email":"•••","total":"-4.10"}',
+                    f"{contract.source}/{contract.name}/2025-11-23/08.jsonl",
+                    1201,
+                    date(2025, 11, 23),
+                ),
+                Sample("rejected", ("not a JSON document",), '{"id": "<b>', "a/b/2025-11-23/09.jsonl", 7, None),
+            ),
+        )
+    checks = tuple(_checks(contract, name, facts) for name, facts in check_names(contract).items())
+    ledger = Ledger(52, Batch(arrivals[-1].records, last, NOW, 4.217), Batch(landed, total))
+    return Table(contract, checks, ledger, quarantine, tuple(arrivals))
+
+
+def release(number: int, status: str = "released", reason: str = "") -> Release:
+    rows = {"fct_orders": 150_000 + 430 * number, "dim_customers": 2_469, "fct_revenue": 9_000 + 24 * number}
+    return Release(
+        number,
+        status,
+        {},
+        {},
+        dict.fromkeys(rows, number),
+        rows,
+        checks_passed=131,
+        checks_warned=2,
+        reason=reason,
+        at=NOW - timedelta(days=15 - number),
+    )
+
+
+@pytest.fixture
+def full(contracts: dict[str, Contract]) -> ReportData:
+    """Payments failed, orders and events warned, campaigns were never evaluated, all else passed; 14 releases."""
+    tables = [_table(contract, nth) for nth, contract in enumerate(contracts.values()) if nth != 1]
+    campaigns = contracts["marketing_campaigns"]
+    tables.append(Table(campaigns, tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(campaigns).items())))
+    releases = tuple(release(number) for number in range(14, 0, -1))
+    return ReportData(NOW, "prod", tuple(tables), releases)
+
+
+@pytest.fixture
+def empty(contracts: dict[str, Contract]) -> ReportData:
+    """Contracts are loaded, nothing has run."""
+    tables = tuple(
+        Table(contract, tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(contract).items()))
+        for contract in contracts.values()
+    )
+    return ReportData(NOW, "prod", tables)

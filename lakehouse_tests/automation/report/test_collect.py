@@ -1,0 +1,177 @@
+"""Collecting from real tables: what is counted, what is left out, and that no personal data comes along."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.automation.report import write_report
+from lakehouse.automation.report.collect import EVALUATIONS, SAMPLES, collect
+from lakehouse.bronze import ingest
+from lakehouse.contracts.loader import load
+from lakehouse.contracts.model import Contract
+from lakehouse.gold import release
+from lakehouse.gold.release import Release
+from lakehouse.quality import results
+from lakehouse.settings import settings
+from lakehouse.silver import ledger, state
+from lakehouse.storage import tables
+
+_CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: SOURCE.people
+name: People
+version: 1.0.0
+status: active
+description: {purpose: To test.}
+team: {name: Tests, members: [{username: tests@example.com, role: owner}]}
+customProperties:
+  - property: lakehouse
+    value: {source: SOURCE, format: json, delivery: versions, sequence: [updated_at]}
+schema:
+  - name: people
+    logicalType: object
+    dataGranularityDescription: One row per person.
+    properties:
+      - {name: person_id, logicalType: string, primaryKey: true, primaryKeyPosition: 1}
+      - {name: updated_at, logicalType: timestamp, required: true}
+      - name: email
+        logicalType: string
+        classification: pii
+        customProperties: [{property: lakehouse, value: {mask: hash}}]
+"""
+_AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
+_SECRET = "jane.roe@example.org"
+
+
+@pytest.fixture
+def contract(spark: Any, tmp_path: Path) -> Iterator[Contract]:
+    """A contract whose tables nobody else uses; the release it makes is removed afterwards, as others would read it."""
+    source = f"report{uuid.uuid4().hex[:8]}"
+    file = tmp_path / "people.yaml"
+    file.write_text(_CONTRACT.replace("SOURCE", source), encoding="utf-8")
+    made = load(file)
+    yield made
+    if tables.exists(spark, release.RELEASES):
+        spark.sql(f"delete from {release.RELEASES} where run_id = '{made.table}'").collect()
+
+
+def _append(spark: Any, table: str, rows: list[dict[str, Any]], fields: Any) -> None:
+    filled = [tuple(row.get(field.name) for field in fields) for row in rows]
+    tables.append(tables.local_rows(spark, filled, fields), table)
+
+
+def _fill(spark: Any, contract: Contract) -> None:
+    storage = settings().storage_dir
+    results.ensure_table(spark, storage)
+    ledger.ensure_table(spark, storage)
+    tables.ensure(spark, storage, ingest.FILES, ingest._FILES)
+    tables.ensure(spark, storage, release.RELEASES, release._COLUMNS)
+    state.ensure_tables(spark, storage, contract)
+    state.ensure_views(spark, storage, contract)
+    mine: dict[str, Any] = {"table_name": contract.table, "kind": "rule", "dimension": "completeness", "threshold": "0"}
+    evaluations = [
+        mine
+        | {
+            "check_name": "sequence_known",
+            "outcome": "pass",
+            "value": float(n),
+            "evaluated_at": _AT + timedelta(days=n),
+        }
+        for n in range(EVALUATIONS + 5)
+    ]
+    broken = {"check_name": "records_conserved", "outcome": "fail", "value": 2.0, "evaluated_at": _AT}
+    retired = {"check_name": "a_check_of_an_older_contract", "outcome": "fail", "value": 1.0, "evaluated_at": _AT}
+    _append(spark, results.CHECK_RESULTS, [*evaluations, mine | broken, mine | retired], results._COLUMNS)
+    batches: list[dict[str, Any]] = [
+        {"since": None, "batch": 1, "landed": 100, "applied": 100, "committed_at": _AT},
+        {
+            "since": None,
+            "batch": 2,
+            "landed": 120,
+            "applied": 120,
+            "committed_at": _AT + timedelta(days=1),
+        },  # a rebuild
+        {"since": 2, "batch": 3, "landed": 10, "applied": 7, "quarantined": 3, "committed_at": _AT + timedelta(days=2)},
+    ]
+    named = [{"table_name": contract.table, "silver_version": row["batch"]} | row for row in batches]
+    _append(spark, ledger.BATCHES, [*named, named[-1]], ledger._COLUMNS)  # the last one healed twice
+    file = {"table_name": contract.table, "file": "a", "arrived_on": date(2025, 3, 1), "records": 4, "batch": 1}
+    files = [
+        file,
+        file | {"batch": 2, "records": 5},
+        file | {"file": "b"},
+        file | {"file": "c", "arrived_on": date(2025, 3, 3)},
+    ]
+    _append(spark, ingest.FILES, files, ingest._FILES)
+    refused: list[dict[str, Any]] = [
+        {
+            "record": f'{{"person_id": null, "email": "{_SECRET}", "n": {n}}}',
+            "reasons": ["person_id_required", "other"] if n == 0 else ["person_id_required"],
+            "disposition": "quarantined",
+        }
+        for n in range(8)
+    ]
+    refused.append({"record": f"{{{_SECRET}", "reasons": ["not a JSON document"], "disposition": "rejected"})
+    for position, row in enumerate(refused):
+        row |= {"file": "a", "position": position, "arrived_on": date(2025, 3, 1), "batch": 3}
+        row["quarantined_at"] = _AT + timedelta(minutes=position)
+    _append(spark, contract.quarantine_table, refused, state.QUARANTINE)
+    release.record(spark, Release(900_001, "released", {}, {}, {"fct": 3}, {"fct": 12}, 5, 1, run_id=contract.table))
+
+
+@pytest.mark.engine
+def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Contract, tmp_path: Path) -> None:
+    _fill(spark, contract)
+    data = collect(spark, {contract.table: contract}, "prod")
+    (table,) = data.tables
+
+    checks = {check.name: check for check in table.checks}
+    assert "a_check_of_an_older_contract" not in checks
+    kept = checks["sequence_known"].history
+    assert [evaluation.value for evaluation in kept] == [float(n) for n in range(5, EVALUATIONS + 5)]
+    assert kept[0].at == _AT + timedelta(days=5)
+    assert checks["records_conserved"].verdict == "fail" and checks["person_id_required"].verdict == "none"
+
+    assert table.ledger and table.ledger.batches == 2
+    assert (table.ledger.total.landed, table.ledger.total.counts["applied"]) == (130, 127)
+    assert (table.ledger.last.landed, table.ledger.last.counts["quarantined"]) == (10, 3)
+    assert table.ledger.last.at == _AT + timedelta(days=2) and table.ledger.total.unaccounted == 0
+
+    landed = [(arrival.day.day, arrival.files, arrival.records) for arrival in table.arrivals]
+    assert landed == [(1, 2, 9), (3, 1, 4)]
+
+    reasons = {(reason.text, reason.disposition): reason.records for reason in table.quarantine.reasons}
+    assert reasons == {
+        ("person_id_required", "quarantined"): 8,
+        ("other", "quarantined"): 1,
+        ("not a JSON document", "rejected"): 1,
+    }
+    assert table.quarantine.records == 9
+    assert 3 <= len(table.quarantine.samples) <= SAMPLES
+    assert {sample.disposition for sample in table.quarantine.samples} == {"quarantined", "rejected"}
+    assert 900_001 in {event.release_id for event in data.releases}
+
+    report = write_report(spark, settings(), {contract.table: contract}, tmp_path / "deep" / "report")
+    assert f"{contract.table}.records_conserved" in report.failed
+    for file in (report.html, report.markdown):
+        text = file.read_text(encoding="utf-8")
+        assert contract.table in text and _SECRET not in text and "jane" not in text
+    assert "personal data masked" in report.html.read_text(encoding="utf-8")
+
+
+@pytest.mark.engine
+def test_tables_that_do_not_exist_count_as_empty(
+    spark: Any, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = replace(contract, source=f"{contract.source}x")  # in the ops tables, if there are any, no row is its own
+    (table,) = collect(spark, {stranger.table: stranger}, "prod").tables
+    assert (table.verdict, table.ledger, table.arrivals, table.quarantine.records) == ("none", None, (), 0)
+    monkeypatch.setattr(tables, "exists", lambda *_: False)
+    monkeypatch.setattr(type(spark.catalog), "databaseExists", lambda *_: False)
+    assert collect(spark, {stranger.table: stranger}, "prod").is_empty

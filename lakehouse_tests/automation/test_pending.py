@@ -1,0 +1,84 @@
+"""Which runs take what is pending."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from lakehouse.automation.pending import Pending, Ranges, bronze_runs
+from lakehouse.bronze.partitions import floor, next_period, periods, record_start, recorded_starts, start_of
+from lakehouse.contracts.loader import load_all
+from lakehouse.contracts.model import Contract
+from lakehouse.settings import settings
+
+
+@pytest.fixture(scope="module")
+def contracts(lakehouse_home: Path) -> dict[str, Contract]:
+    return load_all(settings())
+
+
+def days(first: str, count: int) -> list[date]:
+    return [date.fromisoformat(first) + timedelta(days=n) for n in range(count)]
+
+
+def test_a_year_of_two_tables_is_one_run_a_grain(contracts: dict[str, Contract]) -> None:
+    orders, payments, products = days("2025-01-01", 365), days("2025-01-03", 360), days("2025-01-05", 1)
+    bronze = {"shopify_orders": orders, "stripe_payments": payments, "catalog_products": products}
+    runs = bronze_runs(Pending(bronze=bronze, landed=bronze), contracts)
+    assert runs == [
+        Ranges("daily", orders[0], orders[-1], ("shopify_orders", "stripe_payments")),
+        Ranges("weekly", date(2024, 12, 30), date(2024, 12, 30), ("catalog_products",)),
+    ]
+
+
+def test_a_day_on_which_nothing_landed_is_bridged_and_one_already_taken_is_not(contracts: dict[str, Contract]) -> None:
+    landed = [*days("2026-01-01", 2), *days("2026-01-05", 3)]
+    everything = Pending(bronze={"shopify_orders": landed}, landed={"shopify_orders": landed})
+    assert [(run.first, run.last) for run in bronze_runs(everything, contracts)] == [(landed[0], landed[-1])]
+    late = Pending(bronze={"shopify_orders": [landed[0], landed[-1]]}, landed={"shopify_orders": landed})
+    assert [(run.first, run.last) for run in bronze_runs(late, contracts)] == [
+        (landed[0], landed[0]),
+        (landed[-1], landed[-1]),
+    ]
+
+
+def test_unpartitioned_tables_share_a_run(contracts: dict[str, Contract]) -> None:
+    day = days("2026-01-01", 1)
+    bronze = {"marketing_campaigns": day, "marketing_coupon_redemptions": day}
+    (run,) = bronze_runs(Pending(bronze=bronze, landed=bronze), contracts)
+    assert run == Ranges(None, None, None, ("marketing_campaigns", "marketing_coupon_redemptions"))
+
+
+@pytest.mark.parametrize(
+    ("partition", "day", "first", "after"),
+    [
+        ("daily", "2026-01-31", "2026-01-31", "2026-02-01"),
+        ("weekly", "2026-01-04", "2025-12-29", "2026-01-05"),
+        ("weekly", "2026-01-05", "2026-01-05", "2026-01-12"),
+        ("monthly", "2024-02-29", "2024-02-01", "2024-03-01"),
+        ("monthly", "2025-12-31", "2025-12-01", "2026-01-01"),
+    ],
+)
+def test_periods_begin_where_people_think(partition: str, day: str, first: str, after: str) -> None:
+    start = floor(date.fromisoformat(day), partition)  # type: ignore[arg-type]
+    assert start == date.fromisoformat(first)
+    assert next_period(start, partition) == date.fromisoformat(after)  # type: ignore[arg-type]
+
+
+def test_contiguous_days_are_one_stretch() -> None:
+    assert periods([date(2026, 1, 3), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 9)], "daily") == [
+        (date(2026, 1, 1), date(2026, 1, 3)),
+        (date(2026, 1, 9), date(2026, 1, 9)),
+    ]
+
+
+def test_the_first_day_is_kept_when_landing_is_cleaned_up(contracts: dict[str, Contract], tmp_path: Path) -> None:
+    contract = contracts["shopify_orders"]
+    today = date(2026, 3, 1)
+    assert start_of(contract, str(tmp_path / "landing"), tmp_path, today) == today
+    (tmp_path / "landing" / "shopify" / "orders" / "2026-01-05").mkdir(parents=True)
+    assert start_of(contract, str(tmp_path / "landing"), tmp_path, today) == date(2026, 1, 5)
+    record_start(tmp_path, contract.table, date(2025, 12, 24))
+    record_start(tmp_path, contract.table, date(2026, 1, 1))
+    assert recorded_starts(tmp_path) == {contract.table: date(2025, 12, 24)}
+    assert start_of(contract, str(tmp_path / "landing"), tmp_path, today) == date(2025, 12, 24)

@@ -1,0 +1,61 @@
+"""Arrival periods, without Spark."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lakehouse.bronze.partitions import floor, next_period, periods, record_start, recorded_starts, start_of
+from lakehouse.contracts.model import Contract, Partition
+from lakehouse_tests.silver.small import contract, key, land
+
+SUNDAY, MONDAY = date(2025, 3, 2), date(2025, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("partition", "day", "first", "following"),
+    [
+        ("daily", SUNDAY, SUNDAY, MONDAY),
+        ("weekly", SUNDAY, date(2025, 2, 24), MONDAY),
+        ("weekly", MONDAY, MONDAY, date(2025, 3, 10)),
+        ("monthly", date(2024, 2, 29), date(2024, 2, 1), date(2024, 3, 1)),
+        ("monthly", date(2025, 12, 31), date(2025, 12, 1), date(2026, 1, 1)),
+    ],
+)
+def test_periods_begin_and_end(partition: Partition, day: date, first: date, following: date) -> None:
+    assert floor(day, partition) == first
+    assert next_period(first, partition) == following
+
+
+def test_periods_that_touch_are_one_run() -> None:
+    days = [date(2025, 3, 12), SUNDAY, MONDAY, MONDAY]
+    assert periods(days, "daily") == [(SUNDAY, MONDAY), (date(2025, 3, 12), date(2025, 3, 12))]
+    assert periods(days, "weekly") == [(date(2025, 2, 24), date(2025, 3, 10))]
+    assert periods([], "daily") == []
+
+
+def of(**own: str) -> Contract:
+    return contract([key()], **own)
+
+
+def test_partitions_begin_with_the_earliest_of_what_is_known(tmp_path: Path) -> None:
+    landing, home, today = tmp_path / "landing", tmp_path / "home", date(2025, 6, 4)
+    weekly = of(partition="weekly")
+    assert start_of(weekly, str(landing), home, today) == date(2025, 6, 2)
+    land(landing, weekly, "2025-03-06", "a.json", "")
+    land(landing, weekly, "not-a-day", "a.json", "")
+    land(landing, weekly, "2025-02-30", "a.json", "")
+    assert start_of(weekly, str(landing), home, today) == MONDAY
+    assert start_of(of(), str(landing), home, today) == date(2025, 3, 6)
+    assert start_of(of(start="2025-01-15", partition="monthly"), str(landing), home, today) == date(2025, 1, 1)
+    record_start(home, "shop_things", date(2025, 2, 20))
+    assert start_of(weekly, str(landing), home, today) == date(2025, 2, 17)
+
+
+def test_the_first_day_ever_is_remembered_when_landing_is_cleaned_up(tmp_path: Path) -> None:
+    assert recorded_starts(tmp_path) == {}
+    for day in (MONDAY, SUNDAY, date(2025, 4, 1)):
+        record_start(tmp_path, "a", day)
+    record_start(tmp_path, "b", MONDAY)
+    assert recorded_starts(tmp_path) == {"a": SUNDAY, "b": MONDAY}
+    assert [path.name for path in tmp_path.iterdir()] == ["partitions.json"], "nothing unfinished is left"

@@ -1,0 +1,296 @@
+"""Two weeks of the sample shop through the whole product, as a user runs it: land, run, land more, run again.
+
+One home for the module; the tests follow each other in the order of the file.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.settings import PROJECT, executable
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+END = "2026-01-31"
+ONE_DAY_LESS = "2026-01-24"  # the last day of the replay with orders is 2026-01-25
+
+
+class Shop:
+    """A home of its own, and the command line in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "SPARK_", "DAGSTER_"))},
+            "LAKEHOUSE_HOME": str(home),
+            "DAGSTER_HOME": str(home / "dagster"),
+            "LAKEHOUSE_JARS": os.environ.get("LAKEHOUSE_JARS", str(PROJECT / ".lakehouse" / "jars")),
+            "LAKEHOUSE_ENGINE_MEMORY": "2g",
+            "LAKEHOUSE_CONTRACTS": str(home / "contracts"),
+        }
+        (home / "contracts").mkdir(parents=True)
+
+    def call(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, env=self.environment, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False
+        )
+        assert not ok or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def lakehouse(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.call(executable("lakehouse"), *arguments, ok=ok)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        said = self.lakehouse("sql", query, "--format", "json", "--limit", "0").stdout
+        return [json.loads(line) for line in said.splitlines()]
+
+    def row(self, query: str) -> dict[str, Any]:
+        (only,) = self.rows(query)
+        return only
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / "landing" / "_manifest.json").read_text())
+        return found["tables"]
+
+    def land(self, *more: str) -> None:
+        self.lakehouse("sample", "land", "--weeks", "2", "--end-date", END, *more)
+
+    def dagster_runs(self) -> int:
+        with sqlite3.connect(self.home / "dagster" / "history" / "runs.db") as runs:
+            return int(runs.execute("select count(*) from runs").fetchone()[0])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    shop.land("--until", ONE_DAY_LESS)
+    yield shop
+    shop.lakehouse("engine", "stop", ok=False)
+
+
+GOLD = ("dim_customers", "dim_dates", "dim_products", "fct_order_items", "fct_orders", "fct_revenue")
+
+
+def fingerprints(shop: Shop, schema: str = "gold") -> dict[str, dict[str, Any]]:
+    """Rows and an order-free hash of each gold table."""
+    union = " union all ".join(
+        f"select '{name}' as name, count(*) as n, cast(sum(cast(xxhash64(*) as decimal(38,0))) as string) as hash "
+        f"from {schema}.{name}"
+        for name in GOLD
+    )
+    return {row["name"]: row for row in shop.rows(union)}
+
+
+def test_the_first_run_ends_with_a_release(shop: Shop) -> None:
+    said = shop.lakehouse("run").stdout
+    assert "Release 1 is in force" in said
+    assert "silver.shopify_orders" in said
+    assert shop.row("select count(*) as n from serving.fct_orders")["n"] > 5000
+
+
+def test_a_run_after_another_day_takes_only_what_is_new(shop: Shop) -> None:
+    before = shop.row("select sum(landed) as n from ops.batches where table_name = 'shopify_orders'")["n"]
+    shop.land()
+    said = shop.lakehouse("run").stdout
+    assert "Release 2 is in force" in said
+    batches = shop.rows("select landed, since from ops.batches where table_name = 'shopify_orders' order by batch")
+    assert batches[0]["landed"] == before
+    assert batches[1]["since"] is not None
+    assert sum(row["landed"] for row in batches) == shop.manifest["shopify.orders"]["records"]
+
+
+def test_gold_reconciles_with_the_manifest_to_the_cent(shop: Shop) -> None:
+    totals = shop.manifest["shopify.orders"]["totals"]
+    found = shop.row("select count(*) as n, sum(total_price) as total, sum(tax) as tax from serving.fct_orders")
+    assert found["n"] == totals["orders"]
+    assert Decimal(found["total"]) == Decimal(totals["total_price"])
+    assert Decimal(found["tax"]) == Decimal(totals["tax"])
+    lines = shop.row("select count(*) as n, sum(sales_value) as total from serving.fct_order_items")
+    assert lines["n"] == totals["lines"]
+    assert Decimal(lines["total"]) == Decimal(totals["total_price"])
+    revenue = shop.row("select sum(revenue) as total from serving.fct_revenue")
+    assert Decimal(revenue["total"]) == Decimal(totals["total_price"]) - Decimal(totals["cancelled_total_price"])
+
+
+def test_every_record_has_one_disposition_and_those_that_the_manifest_expects(shop: Shop) -> None:
+    found = {
+        row["table_name"]: row
+        for row in shop.rows(
+            "select table_name, sum(landed) as landed, sum(quarantined) as quarantined, sum(rejected) as rejected, "
+            "sum(too_late) as too_late, sum(duplicate) as duplicates, "
+            "sum(applied + noop + duplicate + superseded + deleted + quarantined + too_late + rejected) as told "
+            "from ops.batches group by table_name"
+        )
+    }
+    for name, expected in shop.manifest.items():
+        row = found[name.replace(".", "_")]
+        assert row["landed"] == row["told"] == expected["records"], name
+        refused = expected["expected"]["unreadable"] + expected["expected"]["quarantined"]
+        assert row["quarantined"] + row["rejected"] == refused, name
+        assert row["too_late"] == 0, name
+
+
+def test_lost_keys_are_in_quarantine_and_nowhere_else(shop: Shop) -> None:
+    lost = shop.manifest["shopify.orders"]["expected"]["quarantined_keys"]
+    assert lost
+    listed = ", ".join(f"'{key}'" for key in lost)
+    assert shop.rows(f"select order_id from silver.shopify_orders where order_id in ({listed})") == []
+    reasons = shop.rows("select explode(reasons) as reason from silver.shopify_orders__quarantine")
+    assert {"order_status_accepted", "total_price_range", "order_id_required"} <= {row["reason"] for row in reasons}
+
+
+def test_unknown_columns_are_rescued(shop: Shop) -> None:
+    found = shop.row("select count(*) as n from silver.shopify_orders where _rescued like '%discount_code%'")
+    assert found["n"] == shop.manifest["shopify.orders"]["totals"]["with_discount_code"]
+
+
+def test_history_of_products_has_no_gap_and_no_overlap(shop: Shop) -> None:
+    totals = shop.manifest["catalog.products"]["totals"]
+    found = shop.row("select count(*) as n, count_if(is_current) as current from silver.catalog_products")
+    assert found == {"n": totals["history_rows"], "current": totals["products"]}
+
+
+def test_a_run_with_nothing_new_starts_no_step(shop: Shop) -> None:
+    runs = shop.dagster_runs()
+    assert "Nothing to do. Release 2 is in force." in shop.lakehouse("run").stdout
+    assert shop.dagster_runs() == runs
+
+
+def test_personal_data_is_masked_wherever_people_look(shop: Shop) -> None:
+    raw = shop.rows("select email, name from silver.stripe_customers where email is not null limit 50")
+    told = shop.lakehouse("sql", "select * from serving.dim_customers", "--format", "json", "--limit", "0").stdout
+    told += shop.lakehouse("sql", "select * from silver.stripe_customers__quarantine", "--format", "json").stdout
+    shop.lakehouse("report", "--out", str(shop.home / "report"), ok=False)
+    told += "".join(path.read_text() for path in (shop.home / "report").rglob("*") if path.is_file())
+    for path in (shop.home / "dagster").rglob("*.db"):
+        told += path.read_bytes().decode("latin-1")
+    for row in raw:
+        assert row["email"] not in told
+        assert f'"{row["name"]}"' not in told
+    assert "@example" not in told
+
+
+def test_gold_by_increments_equals_gold_from_nothing(shop: Shop) -> None:
+    increments = fingerprints(shop)
+    config = json.dumps({"ops": {"gold": {"config": {"full_refresh": True}}}})
+    shop.call(
+        executable("dagster"), "asset", "materialize", "-w", "workspace.yaml", "--select",
+        "group:staging or group:gold or group:serving", "--config-json", config,
+    )  # fmt: skip
+    assert shop.row("select max(release_id) as n from ops.releases")["n"] == 3
+    assert fingerprints(shop) == increments
+
+
+def test_silver_by_increments_equals_silver_from_nothing(shop: Shop) -> None:
+    def fingerprint() -> dict[str, Any]:
+        orders = "struct(* except (_batch, _arrived_on))"
+        return shop.row(
+            f"select (select sum(cast(xxhash64(to_json({orders})) as decimal(38,0))) from silver.shopify_orders) as a, "
+            f"(select sum(cast(xxhash64(to_json({orders})) as decimal(38,0))) from silver.catalog_products) as b, "
+            f"(select sum(cast(xxhash64(to_json({orders})) as decimal(38,0))) from silver.stripe_customers) as c"
+        )
+
+    increments = fingerprint()
+    tables = ("shopify_orders", "catalog_products", "stripe_customers")
+    config = {"ops": {f"silver__{table}": {"config": {"full_refresh": True}} for table in tables}}
+    selection = " or ".join(f'key:"silver/{table}*"' for table in (*tables, "shopify_order_lines"))
+    shop.call(
+        executable("dagster"), "asset", "materialize", "-w", "workspace.yaml", "--select", selection,
+        "--config-json", json.dumps(config),
+    )  # fmt: skip
+    assert fingerprint() == increments
+
+
+def test_a_partition_range_materializes_from_the_command_line(shop: Shop) -> None:
+    said = shop.call(
+        executable("dagster"), "asset", "materialize", "-w", "workspace.yaml", "--select", "bronze/shopify_orders",
+        "--partition-range", "2026-01-13...2026-01-15",
+    )  # fmt: skip
+    assert "RUN_SUCCESS" in said.stderr + said.stdout
+    twice = shop.row("select count(*) - count(distinct file, position) as n from bronze.shopify_orders")
+    assert twice["n"] == 0
+
+
+def test_definitions_validate(shop: Shop) -> None:
+    shop.call(executable("dagster"), "definitions", "validate", "-w", "workspace.yaml")
+
+
+def test_a_release_rolls_back_and_readers_see_the_older_one(shop: Shop) -> None:
+    newest = shop.row("select count(*) as n from serving.fct_orders")["n"]
+    shop.lakehouse("release", "rollback", "1")
+    assert shop.row("select count(*) as n from serving.fct_orders")["n"] < newest
+    assert "1 *" in shop.lakehouse("release", "list").stdout
+    shop.lakehouse("release", "rollback", "3")
+    assert shop.row("select count(*) as n from serving.fct_orders")["n"] == newest
+    refused = shop.lakehouse("release", "rollback", "99", ok=False)
+    assert refused.returncode == 1
+    assert "There is no release 99" in refused.stderr
+
+
+CRIMES = "id,Nature of Call,call_time,priority,district\n" + "".join(
+    f"{n},{'Alarm, Burglar' if n % 3 else 'Welfare Check'},2026-01-{n % 28 + 1:02d} 10:00:00,{n % 4 + 1},D{n % 7}\n".replace(
+        "Alarm, Burglar", '"Alarm, Burglar"'
+    )
+    for n in range(1, 301)
+)
+
+
+def test_an_unrelated_file_becomes_a_governed_table_by_one_contract(shop: Shop) -> None:
+    source = shop.home / "calls.csv"
+    source.write_text(CRIMES)
+    shop.lakehouse("contract", "new", str(source), "--source", "police", "--table", "calls")
+    shop.lakehouse("contract", "check")
+    day = shop.home / "landing" / "police" / "calls" / "2026-01-30"
+    day.mkdir(parents=True)
+    (day / "calls.csv").write_text(CRIMES)
+    said = shop.lakehouse("run").stdout
+    assert "silver.police_calls" in said
+    found = shop.row("select count(*) as n, count(distinct nature_of_call) as kinds from silver.police_calls")
+    assert found == {"n": 300, "kinds": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sql", "select * from serving.nothing"], 1, "There is no table or view"),
+        (["sql", "selec 1"], 1, "cannot be read"),
+        (["run", "--nonsense"], 2, "No such option"),
+        (["contract", "check", "missing.yaml"], 1, "missing.yaml"),
+    ],
+)
+def test_mistakes_get_one_clear_sentence(shop: Shop, arguments: list[str], code: int, words: str) -> None:
+    done = shop.lakehouse(*arguments, ok=False)
+    assert done.returncode == code
+    assert words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_bad_files_in_landing_lose_nothing_and_are_told(shop: Shop) -> None:
+    day = shop.home / "landing" / "police" / "calls" / "2026-01-31"
+    day.mkdir(parents=True)
+    (day / "empty.csv").write_text("")
+    (day / "binary.csv").write_bytes(bytes(range(256)) * 4)
+    (day / "cut.csv").write_text("id,Nature of Call,call_time,priority,district\n900,Alarm,2026-01-31 10:0")
+    done = shop.lakehouse("run", ok=False)
+    assert done.returncode == 1
+    assert "held back, nothing was committed" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert shop.row("select count(*) as n from silver.police_calls")["n"] == 300
+    assert shop.row("select count(*) as n from bronze.police_calls where arrived_on = '2026-01-31'")["n"] >= 2
+
+
+def test_a_killed_engine_is_replaced(shop: Shop) -> None:
+    status = json.loads((shop.home / "engine" / "engine.json").read_text())
+    os.kill(status["pid"], 9)
+    assert shop.row("select count(*) as n from serving.fct_orders")["n"] > 5000
+
+

@@ -1,0 +1,153 @@
+"""The verbs that change a table, against Delta itself."""
+
+from typing import Any
+
+import pytest
+
+from lakehouse.settings import settings
+from lakehouse.storage import tables
+from lakehouse.storage.notes import commit_note, notes
+from lakehouse.storage.tables import Field, TableShapeError, literal, quote
+
+CONF = "spark.databricks.delta.commitInfo.userMetadata"
+FIELDS = (Field("id", "bigint", "The key."), Field("name", "string", "It's a `name`\\ with 'quotes'\nand lines."))
+
+
+@pytest.fixture
+def table(spark: Any, schema: str) -> str:
+    name = f"{schema}.people"
+    tables.ensure(spark, settings().storage_dir, name, FIELDS, comment="It's people", properties={"p.a": "it's"})
+    tables.append(spark.sql("select 1L as id, 'a' as name union all select 2L, 'b'"), name)
+    return name
+
+
+def rows(spark: Any, table: str) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row) for row in spark.table(table).collect())
+
+
+def unset(spark: Any) -> bool:
+    return spark.conf.get(CONF, "unset") == "unset"
+
+
+def test_the_note_reaches_append_overwrite_replace_and_merge_and_is_unset_afterwards(spark: Any, table: str) -> None:
+    one = spark.sql("select 3L as id, 'c' as name")
+    tables.append(one, table, {"n": "append"})
+    assert unset(spark)
+    tables.replace_where(spark.sql("select 1L as id, 'A' as name"), table, "id < 3", {"n": "replace"})
+    assert unset(spark)
+    assert rows(spark, table) == [(1, "A"), (3, "c")]
+    merged = spark.sql("select 3L as id, 'C' as name union all select 4L, 'd'")
+    clauses = "when matched then update set * when not matched then insert *"
+    tables.merge(merged, table, "target.id = source.id", clauses, {"n": 'merge "quoted" ü'})
+    assert unset(spark)
+    assert rows(spark, table) == [(1, "A"), (3, "C"), (4, "d")]
+    tables.overwrite(one, table, {"n": "overwrite"})
+    assert unset(spark)
+    tables.append(one, table)  # carries none
+    found = notes(spark, table)
+    assert [note["n"] for _, note in found] == ["overwrite", 'merge "quoted" ü', "replace", "append"]
+    assert [version for version, _ in found] == [5, 4, 3, 2]
+
+
+def test_the_note_is_unset_also_when_the_statement_fails(spark: Any, table: str) -> None:
+    with pytest.raises(Exception, match="(?i)nowhere"):
+        tables.append(spark.sql("select nowhere from nothing"), table, {"n": "lost"})
+    with pytest.raises(Exception, match="(?i)MULTIPLE_SOURCE_ROW"):
+        twice = spark.sql("select 1L as id, 'x' as name union all select 1L, 'y'")
+        tables.merge(twice, table, "target.id = source.id", "when matched then update set *", {"n": "lost"})
+    with pytest.raises(RuntimeError), commit_note(spark, {"n": "lost"}):
+        raise RuntimeError
+    assert unset(spark)
+    assert notes(spark, table) == []
+    assert rows(spark, table) == [(1, "a"), (2, "b")]
+    assert not any("merge_source" in found.name for found in spark.catalog.listTables())
+
+
+def test_ensure_adds_columns_and_keeps_rows_and_comments(spark: Any, table: str) -> None:
+    storage = settings().storage_dir
+    odd = Field("odd-`x`'", "array<struct<order:int,`end`:string>>", "new")
+    for _ in range(2):  # the second time there is nothing to do
+        tables.ensure(spark, storage, table, [*FIELDS, odd])
+    assert rows(spark, table) == [(1, "a", None), (2, "b", None)]
+    comments = {field.name: field.metadata.get("comment") for field in spark.table(table).schema}
+    assert comments == {"id": FIELDS[0].comment, "name": FIELDS[1].comment, odd.name: "new"}
+    detail = spark.sql(f"describe detail {table}").first()
+    assert (detail["description"], detail["properties"]["p.a"]) == ("It's people", "it's")
+    assert detail["location"].endswith(table.replace(".", "/"))
+
+
+def test_ensure_refuses_another_type_and_changes_nothing(spark: Any, table: str) -> None:
+    storage = settings().storage_dir
+    with pytest.raises(TableShapeError, match="id is bigint, expected string.*full_refresh"):
+        tables.ensure(spark, storage, table, [Field("id", "string"), FIELDS[1]])
+    assert tables.version(spark, table) == 1
+    tables.ensure(spark, storage, table, [Field("id", "LONG"), Field("name", "String")])  # the same by another name
+
+
+def test_overwrite_keeps_the_shape_or_takes_another_in_the_same_commit(spark: Any, table: str) -> None:
+    changed = (Field("id", "string", "A text now."), Field("name", "string", "As it was."))
+    assert tables.has_other_types(spark, table, changed)
+    assert not tables.has_other_types(spark, table, FIELDS)
+    tables.overwrite(spark.sql("select 7L as id, 'g' as name"), table)
+    assert spark.table(table).schema["name"].metadata == {"comment": FIELDS[1].comment}
+    before = tables.version(spark, table)
+    tables.overwrite(spark.sql("select 'seven' as id, 'g' as name"), table, {"n": "reshape"}, changed)
+    assert tables.version(spark, table) == before + 1
+    assert rows(spark, table) == [("seven", "g")]
+    assert {f.name: f.metadata["comment"] for f in spark.table(table).schema} == {f.name: f.comment for f in changed}
+    detail = spark.sql(f"describe detail {table}").first()
+    assert (detail["description"], detail["properties"]["p.a"]) == ("It's people", "it's")
+    assert spark.sql(f"select id from {table} version as of {before}").first()[0] == 7
+
+
+def test_restore_goes_back_by_a_new_commit_and_only_if_need_be(spark: Any, table: str) -> None:
+    tables.append(spark.sql("select 3L as id, 'c' as name"), table)
+    assert tables.restore(spark, table, 1)
+    assert rows(spark, table) == [(1, "a"), (2, "b")]
+    version = tables.version(spark, table)
+    assert version == 3
+    assert not tables.restore(spark, table, version)
+    assert tables.version(spark, table) == version
+
+
+def test_replace_where_empties_a_range_and_refuses_rows_outside(spark: Any, table: str) -> None:
+    with pytest.raises(Exception, match="REPLACE_WHERE_MISMATCH"):
+        tables.replace_where(spark.sql("select 9L as id, 'z' as name"), table, "id < 3")
+    assert rows(spark, table) == [(1, "a"), (2, "b")]
+    tables.replace_where(spark.table(table).limit(0), table, "id = 2")
+    assert rows(spark, table) == [(1, "a")]
+
+
+def test_local_rows_keep_types_also_of_nulls_and_of_none_at_all(spark: Any) -> None:
+    fields = [
+        Field("a", "bigint"),
+        Field("b", "string"),
+        Field("c", "timestamp"),
+        Field("d", "array<string>"),
+        Field("e", "map<string,bigint>"),
+    ]
+    for given in ([], [(None, None, None, None, None)], [(1, "x", None, ["y"], {"z": 1})]):
+        frame = tables.local_rows(spark, given, fields)
+        assert [kind for _, kind in frame.dtypes] == [field.type for field in fields]
+        assert [tuple(row) for row in frame.collect()] == given
+
+
+NASTY = ["it's", "a\\b", "\\'", "line\nbreak", "tab\t", "ü € 😀", "`tick`", '"', "%_", "${x}", "{{y}}", "\\u0041", ""]
+
+
+def test_literals_and_quoted_names_come_back_as_they_were(spark: Any) -> None:
+    frame = spark.sql(
+        "select " + ", ".join(f"{literal(text)} as {quote(f'{i} {text}')}" for i, text in enumerate(NASTY))
+    )
+    assert frame.columns == [f"{i} {text}" for i, text in enumerate(NASTY)]
+    assert list(frame.first()) == NASTY
+
+
+def test_views_are_made_again_and_a_missing_table_is_said_to_be_missing(spark: Any, table: str, schema: str) -> None:
+    storage = settings().storage_dir
+    for query, expected in ((f"select id from {table}", 2), (f"select id from {table} where id = 1", 1)):
+        tables.create_view(spark, storage, f"{schema}.seen", query)
+        assert spark.table(f"{schema}.seen").count() == expected
+    assert tables.exists(spark, table)
+    assert not tables.exists(spark, f"{schema}.nothing")
+    assert not tables.has_other_types(spark, f"{schema}.nothing", FIELDS)
