@@ -61,6 +61,8 @@ def test_every_asset_says_what_it_is(graph: Any) -> None:
             assert node.description, name
             assert node.group_name in {"bronze", "silver", "staging", "gold", "serving"}, name
             assert node.kinds, name
+            assert node.owners or name == "ops/releases", name
+            assert "dagster/column_schema" in node.metadata, name
 
 
 def test_layers_depend_one_way(graph: Any) -> None:

@@ -52,3 +52,41 @@ def instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance of this lakehouse; the UI shows what it holds."""
     prepare_home(settings)
     return dg.DagsterInstance.get()
+
+
+STARTED_BY = {"lakehouse/started_by": "lakehouse run"}
+"""Tag of the runs that `lakehouse run` executes in its own process."""
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def heal_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Marks runs of an earlier, killed `lakehouse run` as failed and frees the pools that they held; returns their ids.
+
+    Only for whoever holds the lock of `lakehouse run`: no other such run can be alive then. Dagster itself would count
+    them as running for ever, and every later run would wait for their slots.
+    """
+    dead = instance.get_runs(dg.RunsFilter(tags=STARTED_BY, statuses=_UNFINISHED))
+    for run in dead:
+        instance.report_run_failed(run, "Its process ended before it did.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in dead]
+
+
+def pools_in_use(instance: dg.DagsterInstance, pools: set[str]) -> dict[str, str]:
+    """Pool → the run that holds it, of those of `pools` that are held. A run that has ended holds none."""
+    held: dict[str, str] = {}
+    storage = instance.event_log_storage
+    for pool in pools & storage.get_concurrency_keys():
+        for run_id in storage.get_concurrency_info(pool).active_run_ids:
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
+            else:
+                held[pool] = run_id
+    return held

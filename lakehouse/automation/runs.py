@@ -1,11 +1,12 @@
 """Materialize what is pending, through Dagster, in this process."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from lakehouse.automation.instance import STARTED_BY
 from lakehouse.automation.pending import Pending, Ranges, bronze_runs
 from lakehouse.contracts.model import Contract
 
@@ -81,6 +82,12 @@ def _bronze_run(ranges: Ranges) -> Planned:
     return Planned(f"bronze {first} to {last}", assets, tags={_RANGE_START: first, _RANGE_END: last})
 
 
+def pools_of(planned: Planned, definitions: dg.Definitions) -> set[str]:
+    """The pools that a run's steps need."""
+    graph: Any = definitions.get_repository_def().asset_graph
+    return {pool for key in planned.assets for pool in (graph.get(key).pools or set())}
+
+
 def execute(planned: Planned, definitions: dg.Definitions, instance: dg.DagsterInstance, run_id: str) -> bool:
     """Runs it here; True where every step succeeded. What happened is in the instance's event log."""
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -88,7 +95,7 @@ def execute(planned: Planned, definitions: dg.Definitions, instance: dg.DagsterI
         instance=instance,
         asset_selection=list(planned.assets),
         partition_key=planned.partition_key,
-        tags={**planned.tags, "lakehouse/started_by": "lakehouse run"},
+        tags={**planned.tags, **STARTED_BY},
         run_config={**_QUIET, **planned.config},
         raise_on_error=False,
         run_id=run_id,
@@ -96,12 +103,15 @@ def execute(planned: Planned, definitions: dg.Definitions, instance: dg.DagsterI
     return bool(result.success)
 
 
-def events(instance: dg.DagsterInstance, run_id: str, after: int) -> Iterator[tuple[int, Any]]:
-    """(cursor, event) of a run's log from a cursor on."""
-    connection = instance.get_records_for_run(run_id, cursor=None)
-    for position, record in enumerate(connection.records):
-        if position >= after:
-            yield position + 1, record.event_log_entry
+def events(instance: dg.DagsterInstance, run_id: str, after: str | None) -> tuple[list[Any], str | None]:
+    """(entries of a run's log after a cursor, the cursor to go on from)."""
+    found: list[Any] = []
+    while True:
+        page = instance.get_records_for_run(run_id, cursor=after, limit=1000)
+        found += [record.event_log_entry for record in page.records]
+        after = page.cursor
+        if not page.has_more:
+            return found, after
 
 
 def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:

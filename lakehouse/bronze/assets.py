@@ -1,5 +1,6 @@
 """One asset a bronze table, partitioned by arrival period."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -41,6 +42,16 @@ def owners(contract: Contract) -> list[str]:
     return [contract.owner] if "@" in contract.owner else [f"team:{contract.owner}"]
 
 
+def contract_reference(contract: Contract) -> dict[str, Any]:
+    """Metadata that links an asset to the file that it is derived from."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        reference = dg.LocalFileCodeReference(
+            file_path=str(contract.file), line_number=contract.line, label=contract.file.name
+        )
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
 def table_schema(columns: Sequence[tuple[str, str, str]], tags: dict[str, dict[str, str]] | None = None) -> dg.TableSchema:
     """(name, type, description) → Dagster's column schema."""
     return dg.TableSchema(
@@ -72,6 +83,7 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
             "dagster/table_name": contract.bronze_table,
             "dagster/storage_kind": "delta",
             "contract": dg.MetadataValue.text(contract.id),
+            **contract_reference(contract),
         },
     )
     def _bronze(context: dg.AssetExecutionContext, config: BronzeConfig, engine: Engine) -> dg.MaterializeResult[Any]:

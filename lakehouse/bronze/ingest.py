@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.bronze.landing import LandedFile, refuse_oversized
+from lakehouse.bronze.landing import LandedFile, refuse_oversized, refuse_unopenable
 from lakehouse.contracts.model import Contract
 from lakehouse.storage import tables
 from lakehouse.storage.notes import commit_note, notes
@@ -174,9 +174,10 @@ def ingest(
     With `refresh`, the rows of that arrival period [from, to) are replaced by the records of `files` instead.
     Safe to repeat: a crash between the two commits is healed by `heal_files`, which every ingest begins with.
 
-    Raises LandingError (a file too large) and ConcurrentWriterError (another batch committed meanwhile).
+    Raises LandingError (a file too large, or with a name that cannot be opened) and ConcurrentWriterError (another batch committed meanwhile).
     """
     refuse_oversized(files)
+    refuse_unopenable(landing, files)
     if heal_files(spark, contract) and refresh is None:
         files = pending_files(files, taken_files(spark, contract))
     if not files and refresh is None:

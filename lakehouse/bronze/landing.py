@@ -117,6 +117,14 @@ def refuse_oversized(files: Iterable[LandedFile]) -> None:
         raise LandingError(f"Files larger than 1 GiB in landing: {names}. Split them, keeping whole records, and rerun.")
 
 
+def refuse_unopenable(landing: str, files: Iterable[LandedFile]) -> None:
+    """Raises LandingError that names every local file that Hadoop's file system cannot open: those with a colon."""
+    unopenable = [file.path for file in files if ":" in file.path]
+    if unopenable and "://" not in landing:
+        names = ", ".join(unopenable)
+        raise LandingError(f"Files with a colon in their name in landing, which Spark cannot open: {names}. Rename them.")
+
+
 def first_day(landing: str, contract: Contract) -> date | None:
     """The oldest arrival day in a local landing folder, without reading a file; None where there is none."""
     root = Path(folder(landing, contract))

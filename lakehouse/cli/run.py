@@ -15,8 +15,8 @@ from rich.table import Table
 
 from lakehouse.automation import pending as work
 from lakehouse.automation.instance import instance as dagster_instance
-from lakehouse.automation.instance import prepare_home
-from lakehouse.automation.runs import Outcome, Planned, events, execute, plan_runs, tell
+from lakehouse.automation.instance import heal_dead_runs, pools_in_use, prepare_home
+from lakehouse.automation.runs import Outcome, Planned, events, execute, plan_runs, pools_of, tell
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.client import connect
 from lakehouse.gold import project as dbt
@@ -108,6 +108,8 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
     log.parent.mkdir(parents=True, exist_ok=True)
     # What dbt and Spark say goes to a file; the console has its own stream.
     with dagster_instance(here) as instance, log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
+        for run_id in heal_dead_runs(instance):
+            console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
         for planned in plan_runs(pending, contracts, definitions.get_repository_def()):
             _run_one(planned, definitions, instance, outcome, console)
             if outcome.failures and planned.title.startswith("bronze"):
@@ -116,7 +118,19 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
     return outcome
 
 
+def _wait_for_pools(planned: Planned, definitions: Any, instance: Any, console: Console) -> None:
+    """A table has one writer at a time: waits while a run of Dagster's daemon or UI holds one that this run needs."""
+    told: dict[str, str] = {}
+    while held := pools_in_use(instance, pools_of(planned, definitions)):
+        if held != told:
+            for pool, run_id in held.items():
+                console.print(f"Waiting: run {run_id[:8]} holds {pool}. (If its process is dead, delete it in the UI.)")
+            told = held
+        time.sleep(2)
+
+
 def _run_one(planned: Planned, definitions: Any, instance: Any, outcome: Outcome, console: Console) -> None:
+    _wait_for_pools(planned, definitions, instance, console)
     run_id = str(uuid.uuid4())
     outcome.run_ids.append(run_id)
     console.print(f"[bold]{planned.title}[/bold]")
@@ -130,12 +144,12 @@ def _run_one(planned: Planned, definitions: Any, instance: Any, outcome: Outcome
 
     worker = threading.Thread(target=work_it, daemon=True)
     worker.start()
-    cursor = 0
+    cursor: str | None = None
     started: dict[str, float] = {}
     while True:
         alive = worker.is_alive()
-        for position, entry in events(instance, run_id, cursor):
-            cursor = position
+        entries, cursor = events(instance, run_id, cursor)
+        for entry in entries:
             line = tell(outcome, started, entry)
             if line:
                 console.print(f"  {line}")

@@ -268,7 +268,7 @@ def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.As
             deps=[dg.AssetKey([schema, name])],
             group_name="serving",
             kinds={"spark", "view"},
-            owners=sorted({c.owner for c in contracts.values() if "@" in c.owner})[:1],
+            owners=marts[name]["config"]["meta"].get("dagster", {}).get("owners"),
             description=f"{marts[name]['description']}\n\nWhat readers read: the released version, personal data masked.",
             metadata={
                 "dagster/table_name": f"serving.{name}",

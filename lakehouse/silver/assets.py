@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse.bronze.assets import TRANSIENT, asset_tags, owners, table_schema
+from lakehouse.bronze.assets import TRANSIENT, asset_tags, contract_reference, owners, table_schema
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.engine.resource import Engine
 from lakehouse.quality.audit import check_names
@@ -84,6 +84,7 @@ def _specs(contract: Contract, references: Sequence[str]) -> list[dg.AssetSpec]:
                 "contract": f"{contract.id} {contract.version}",
                 "delivery": contract.delivery,
                 "history": contract.history,
+                **contract_reference(contract),
             },
             **common,
         ),

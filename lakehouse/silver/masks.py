@@ -54,7 +54,7 @@ def masked_record(contract: Contract, record: str = "record", disposition: str =
     pair = f'(?i)("(?:{names})"\\s*:\\s*){value}'
     blotted = f"regexp_replace({record}, {literal(pair)}, {literal(_INSTEAD)})"
     # What is left over by the pattern (nested deeper, JSON inside a string, a name in escapes) hides the whole record.
-    left = f'(?i)"(?:{names})\\\\*"\\s*:\\s*(?!"{REDACTED}"|null\\b)|"[^"]*\\\\u00[2-7][^"]*"\\s*:'
+    left = f'(?i)"(?:{names})\\\\*"\\s*:\\s*+(?!"{REDACTED}"|null\\b)|"[^"]*\\\\u00[2-7][^"]*"\\s*:'
     hidden = literal(f"{REDACTED} (an unreadable record of a table with personal data)")
     unclear = literal(f"{REDACTED} (a record whose personal data cannot be told apart)")
     return (

@@ -76,7 +76,8 @@ def typed_value(column: Column, text: str) -> str:
         )
         if column.type.startswith("array<"):
             return f"transform(from_json({text}, 'array<map<string,string>>'), x -> named_struct({fields}))"
-        return f"transform(array(from_json({text}, 'map<string,string>')), x -> named_struct({fields}))[0]"
+        held = f"filter(array(from_json({text}, 'map<string,string>')), x -> x is not null)"  # no object, no struct
+        return f"transform({held}, x -> named_struct({fields}))[0]"
     return _scalar(column.type, column.format, text)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -102,17 +103,16 @@ def refine(
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
     raw = _raw(spark, contract, since, newest)
-    days = [row[0] for row in raw.select("arrived_on").distinct().orderBy("arrived_on").collect()]
+    landed, days, headers = _overview(raw)
     last_day = date.fromisoformat(previous["last_day"]) if previous.get("last_day") else None
     if contract.delivery == "snapshot" and last_day and days and days[0] <= last_day:
         # A snapshot from before what is applied changes what came after it: fold all of them anew.
         since, previous, last_day = None, {}, None
         raw = _raw(spark, contract, None, newest)
-        days = [row[0] for row in raw.select("arrived_on").distinct().orderBy("arrived_on").collect()]
-    landed = int(raw.count())
+        landed, days, headers = _overview(raw)
     with ExitStack() as stack:
         held = spark.table(contract.state_table) if since is not None else None
-        parsed = stack.enter_context(_persisted(_parsed(raw, contract, previous.get("watermark"))))
+        parsed = stack.enter_context(_persisted(_parsed(raw, contract, headers, previous.get("watermark"))))
         events, others = _classify(stack, parsed, contract, held, days, last_day)
         classified = stack.enter_context(_persisted(events))
         counts, rows_deleted, watermark = _summary(parsed, classified, others)
@@ -136,12 +136,17 @@ def refine(
             "seconds": round(time.monotonic() - started, 3),
             "committed_at": datetime.now(UTC).isoformat(),
         }
-        _commit_quarantine(spark, contract, parsed, since, newest)
+        refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
+        _commit_quarantine(spark, contract, parsed, since, newest, refused)
         _commit_state(spark, contract, classified, since, newest, note)
-    state.ensure_views(spark, storage, contract)
-    ledger.heal(spark, contract)
-    check_results.remember(spark, results, contract.version, run_id)
     version = ledger.last_note(spark, contract)
+    with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
+        for done_so in [
+            pool.submit(state.ensure_views, spark, storage, contract),
+            pool.submit(ledger.heal, spark, contract),
+            pool.submit(check_results.remember, spark, results, contract.version, run_id),
+        ]:
+            done_so.result()
     return Refined(
         table=contract.table,
         batch=newest,
@@ -174,11 +179,19 @@ def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
         frame.unpersist()
 
 
-def _parsed(raw: DataFrame, contract: Contract, watermark: str | None) -> DataFrame:
-    """Parsed records with `_late` and, for those that are not applied, `_refused`: their disposition."""
-    headers: Sequence[str] = ()
-    if contract.format == "csv":
-        headers = [row[0] for row in raw.select("header").distinct().orderBy("header").collect() if row[0]]
+def _overview(raw: DataFrame) -> tuple[int, list[date], list[str]]:
+    """(records, their arrival days, their header lines), in one pass."""
+    row = raw.selectExpr(
+        "count(*) as landed",
+        "sort_array(collect_set(arrived_on)) as days",
+        "sort_array(collect_set(header)) as headers",
+    ).first()
+    assert row is not None
+    return int(row["landed"]), list(row["days"]), list(row["headers"])
+
+
+def _parsed(raw: DataFrame, contract: Contract, headers: Sequence[str], watermark: str | None) -> DataFrame:
+    """Parsed records with, for those that are not applied, `_refused`: their disposition."""
     late = "false"
     if watermark and _has_event_time(contract):
         seconds = int(contract.lateness.total_seconds())
@@ -341,8 +354,11 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
     return [replace(result, samples=tuple(samples.get(result.name, ()))) for result in results]
 
 
-def _commit_quarantine(spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int) -> None:
+def _commit_quarantine(spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, count: int) -> None:
     """Replaces what a batch that died before its commit may have left; then it is as if written once."""
+    held = [note["batch"] for _, note in notes(spark, contract.quarantine_table) if note.get("kind") == "quarantine"]
+    if not count and not any(since is None or before > since for before in held):
+        return
     refused = parsed.where("_refused is not null").selectExpr(
         "_record as record",
         "_header as header",
@@ -356,8 +372,8 @@ def _commit_quarantine(spark: SparkSession, contract: Contract, parsed: DataFram
         "current_timestamp() as quarantined_at",
     )
     leftover = f"batch > {since}" if since is not None else "true"
-    if refused.limit(1).count() or spark.table(contract.quarantine_table).where(leftover).limit(1).count():
-        tables.replace_where(refused, contract.quarantine_table, leftover)
+    note = {"kind": "quarantine", "table": contract.table, "batch": batch, "records": count}
+    tables.replace_where(refused, contract.quarantine_table, leftover, note)
 
 
 def _commit_state(

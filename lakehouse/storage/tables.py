@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from lakehouse.storage.notes import commit_note
+from lakehouse.storage.notes import commit_note, local_log, newest_local_version
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,9 @@ def ensure(
     if not exists(spark, table):
         _create(spark, storage, table, fields, comment, properties or {})
         return
+    seen = (spark.session_id, table, tuple(fields))
+    if seen in _seen:
+        return
     actual = {field.name: field.dataType.simpleString() for field in spark.table(table).schema}
     missing = [field for field in fields if field.name not in actual]
     if missing:
@@ -74,6 +77,11 @@ def ensure(
     ]
     if wrong:
         raise TableShapeError(table, wrong)
+    _seen.add(seen)
+
+
+_seen: set[tuple[str, str, tuple[Field, ...]]] = set()
+"""Tables whose shape this session has compared already: columns are added and types changed by this module alone."""
 
 
 def has_other_types(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
@@ -175,6 +183,8 @@ def merge(source: DataFrame, table: str, on: str, clauses: str, note: dict[str, 
 
 def version(spark: SparkSession, table: str) -> int:
     """The table's newest version."""
+    if (log := local_log(table)) is not None and (newest := newest_local_version(log)) is not None:
+        return newest
     row = spark.sql(f"describe history {table} limit 1").first()
     if row is None:
         raise LookupError(f"{table} has no history; expected at least its creation. Was its _delta_log removed?")

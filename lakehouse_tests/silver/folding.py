@@ -116,8 +116,8 @@ def fold(spark: Any, cases: Sequence[Case], is_history: bool) -> tuple[list[list
                 continue
             kept = {name: row[name] for name in columns}
             identity = (row["k"], *(row["_sequence"] if is_history else ()))
-            if row["disposition"] in COMMITTED and (is_history or identity in held and not _newer(kept, held[identity])):
-                assert identity not in held, f"committed twice: {kept} over {held[identity]}"
+            if row["disposition"] in COMMITTED and identity in held:
+                assert not is_history and _newer(kept, held[identity]), f"{kept} committed over {held[identity]}"
             held[identity] = kept
     states: list[list[Row]] = [[] for _ in cases]
     for row in held.values():

@@ -1,0 +1,297 @@
+"""The one step of a silver table, end to end: landing, bronze, silver, on contracts as small as they can be."""
+
+import itertools
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.bronze import ingest as bronze
+from lakehouse.bronze.landing import landed_files
+from lakehouse.contracts.model import Contract
+from lakehouse.settings import settings
+from lakehouse.silver import ledger, refine
+from lakehouse.silver.fold import DISPOSITIONS
+from lakehouse.silver.refine import BatchBlockedError, Refined
+from lakehouse.storage.tables import TableShapeError
+from lakehouse_tests.silver.small import accepted, column, contract, items, key, land, pii
+
+_names = (f"refined{number}" for number in itertools.count())
+
+
+class Killed(BaseException):
+    """A process that ends where it stands."""
+
+
+class Shop:
+    """One table of landing, bronze and silver."""
+
+    def __init__(self, spark: Any, root: Path, of: Contract) -> None:
+        self.spark, self.root, self.of = spark, root, of
+
+    def ingest(self, day: str, name: str, content: Any) -> None:
+        land(self.root, self.of, day, name, content)
+        storage = settings().storage_dir
+        bronze.ensure_tables(self.spark, storage, self.of)
+        files = bronze.pending_files(landed_files(str(self.root), self.of), bronze.taken_files(self.spark, self.of))
+        bronze.ingest(self.spark, str(self.root), storage, self.of, files, "run")
+
+    def refine(self, full_refresh: bool = False) -> Refined | None:
+        names = frozenset({self.of.table})
+        return refine.refine(self.spark, settings().storage_dir, self.of, "run", names, full_refresh)
+
+    def take(self, day: str, name: str, content: Any) -> dict[str, int]:
+        """Ingests and refines; the dispositions that are not zero."""
+        self.ingest(day, name, content)
+        done = self.refine()
+        assert done is not None
+        assert sum(done.counts.values()) == done.landed
+        assert set(done.counts) == set(DISPOSITIONS)
+        return {name: count for name, count in done.counts.items() if count}
+
+    def seen(self, *columns: str) -> list[tuple[Any, ...]]:
+        return self.rows(self.of.silver_table, *columns)
+
+    def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
+        return sorted((tuple(row) for row in self.spark.table(table).select(*columns).collect()), key=str)
+
+    def quarantine(self) -> list[tuple[Any, ...]]:
+        return self.rows(self.of.quarantine_table, "record", "reasons", "disposition")
+
+    def batches(self) -> list[Any]:
+        where = f"table_name = '{self.of.table}'"
+        return self.spark.table(ledger.BATCHES).where(where).orderBy("silver_version").collect()
+
+
+def orders(**own: Any) -> Contract:
+    lines = items("lines", column("number", "int"), column("sku"), child_table=f"lines_{next(_names)}")
+    return contract(
+        [
+            key(),
+            column("status", quality=[accepted("new", "paid")]),
+            column("updated_at", "timestamp", required=True),
+            pii("email"),
+            lines,
+        ],
+        name=next(_names),
+        **{"sequence": ["updated_at"], "lateness": "10d", "quarantine": {"max_percent": 50}} | own,
+    )
+
+
+def order(number: int, day: int, status: str = "new", **more: Any) -> dict[str, Any]:
+    line = [{"number": 1, "sku": f"s{number}"}]
+    return {"id": str(number), "status": status, "updated_at": f"2025-03-{day:02}T10:00:00Z", "lines": line} | more
+
+
+DAY = "2025-03-05"
+
+
+def test_a_threshold_blocks_the_batch_and_commits_nothing_until_it_is_changed(spark: Any, tmp_path: Path) -> None:
+    of = orders()
+    shop = Shop(spark, tmp_path, of)
+    bad = [order(1, 1, "odd", email="secret@example.com"), {"status": "odd"}, '{"id":"3"', order(4, 1)]
+    shop.ingest(DAY, "a", bad)
+    with pytest.raises(BatchBlockedError, match=r"nothing was committed.*kept in bronze") as blocked:
+        shop.refine()
+    assert "secret" not in str(blocked.value) + str(blocked.value.results)
+    assert ledger.last_note(spark, of) is None
+    assert shop.rows(of.state_table, "id") == []
+    assert shop.quarantine() == []
+    assert not spark.catalog.tableExists(of.silver_table)
+    remembered = spark.table("ops.check_results").where(f"table_name = '{of.table}' and outcome = 'fail'").count()
+    assert remembered >= 1
+
+    shop.of = of = replace(of, max_quarantined_percent=100)
+    done = shop.refine()
+    assert done is not None
+    assert {name: count for name, count in done.counts.items() if count} == {
+        "applied": 1, "quarantined": 2, "rejected": 1,
+    }  # fmt: skip
+    assert shop.seen("id", "status") == [("4", "new")]
+    found = {reasons[0]: (record, reasons, kind) for record, reasons, kind in shop.quarantine()}
+    assert found["not a JSON document"] == ('{"id":"3"', ["not a JSON document"], "rejected")
+    every = ["sequence_known", "id_required", "status_accepted_values", "updated_at_required"]
+    assert next(reasons for _, reasons, _ in shop.quarantine() if "id_required" in reasons) == every
+    assert found["status_accepted_values"][0].count("secret@example.com") == 1, "the raw record is kept"
+    shown = str(shop.rows(f"{of.silver_table}__quarantine", "record"))
+    assert "secret" not in shown
+    samples = str([sample for check in done.checks for sample in check.samples])
+    assert "secret" not in samples
+    assert "•••" in samples
+    child = of.child_view(of.column("lines"))
+    assert shop.rows(child, "id", "number", "sku") == [("4", 1, "s4")]
+    assert [row["landed"] for row in shop.batches()] == [4]
+    assert shop.refine() is None, "a second run has nothing to do"
+
+
+def test_late_records_and_every_batching_give_what_a_full_refresh_gives(spark: Any, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}))
+    columns = ("id", "status", "updated_at", "email", "lines", "_rescued")
+    assert shop.take(DAY, "a", [order(1, 20), order(2, 20), order(2, 20)]) == {"applied": 2, "duplicate": 1}
+    # Older than the newest by more than ten days, even though the key is new.
+    counts = shop.take(DAY, "b", [order(1, 15, "paid"), order(1, 21, "paid", extra=1), order(3, 11), order(4, 9)])
+    assert counts == {"applied": 2, "superseded": 1, "too_late": 1}
+    assert [(reasons, kind) for _, reasons, kind in shop.quarantine()] == [(["too_late"], "too_late")]
+    seen = shop.seen(*columns)
+    assert [(row[0], row[1], row[5]) for row in seen] == [
+        ("1", "paid", '{"extra":"1"}'), ("2", "new", None), ("3", "new", None),
+    ]  # fmt: skip
+    assert [(row["landed"], row["since"] is None) for row in shop.batches()] == [(3, True), (4, False)]
+
+    # Only what is within the horizon is promised to be the same.
+    spark.sql(f"delete from {shop.of.bronze_table} where record like '%-09T%'")
+    done = shop.refine(full_refresh=True)
+    assert done is not None
+    assert done.is_rebuild
+    assert shop.seen(*columns) == seen
+    assert shop.quarantine() == []
+    assert [row["landed"] for row in shop.batches()] == [3, 4, 6]
+
+
+@pytest.mark.parametrize("moment", ["before the state", "after the state"])
+def test_killed_at_a_commit_and_run_again_gives_the_same(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}))
+    shop.take(DAY, "a", [order(1, 1), order(2, 1, "odd")])
+    shop.ingest(DAY, "b", [order(1, 2, "paid"), order(3, 2, "odd"), "cut"])
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, suppress(Killed):
+        if moment == "before the state":
+            patch.setattr(refine, "_commit_state", die)
+        else:
+            patch.setattr("lakehouse.silver.state.ensure_views", die)
+        shop.refine()
+    assert len(shop.batches()) == 1, "the ledger does not know of it yet"
+    again = shop.refine()
+    assert (again is None) == (moment == "after the state")
+    assert shop.seen("id", "status") == [("1", "paid")]
+    assert sorted(kind for _, _, kind in shop.quarantine()) == ["quarantined", "quarantined", "rejected"]
+    assert [(row["landed"], row["applied"], row["quarantined"], row["rejected"]) for row in shop.batches()] == [
+        (2, 1, 1, 0), (3, 1, 1, 1),
+    ]  # fmt: skip
+
+
+def test_a_column_of_another_type_needs_a_rebuild_which_shows_nothing_until_it_is_done(
+    spark: Any, tmp_path: Path
+) -> None:
+    name = next(_names)
+    old = contract([key(), column("amount"), column("gone")], name=name, quarantine={"max_percent": 0})
+    shop = Shop(spark, tmp_path, old)
+    assert shop.take(DAY, "a", [{"id": "1", "amount": "1.50", "gone": "x"}]) == {"applied": 1}
+
+    # A column more and a column less: nothing is rebuilt.
+    shop.of = contract([key(), column("amount"), column("added", "int")], name=name, quarantine={"max_percent": 0})
+    assert shop.take(DAY, "b", [{"id": "2", "amount": "2.50", "added": 7, "gone": "y"}]) == {"applied": 1}
+    assert shop.seen("id", "amount", "added", "_rescued") == [("1", "1.50", None, None), ("2", "2.50", 7, '{"gone":"y"}')]
+
+    shop.of = new = contract([key(), column("amount", "decimal(12,2)", required=True)], name=name,
+                             quarantine={"max_percent": 0})  # fmt: skip
+    with pytest.raises(TableShapeError, match="full_refresh"):
+        shop.refine()
+    shop.ingest(DAY, "c", [{"id": "3", "amount": "no number"}])
+    with pytest.raises(BatchBlockedError):
+        shop.refine(full_refresh=True)
+    assert len(shop.seen("id")) == 2, "a rebuild that is held back leaves the old rows to the readers"
+    shop.of = replace(new, max_quarantined_percent=100)
+    done = shop.refine(full_refresh=True)
+    assert done is not None
+    assert dict(spark.table(new.silver_table).dtypes)["amount"] == "decimal(12,2)"
+    assert [(key, str(amount)) for key, amount in shop.seen("id", "amount")] == [("1", "1.50"), ("2", "2.50")]
+    assert len(shop.quarantine()) == 1
+
+
+def test_records_that_bronze_replaced_are_gone_from_silver(spark: Any, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, contract([key(), column("name")], name=next(_names)))
+    shop.take(DAY, "a", [{"id": "1", "name": "wrong"}, {"id": "2", "name": "x"}])
+    path = land(tmp_path, shop.of, DAY, "a", [{"id": "2", "name": "right"}])
+    assert path.exists()
+    files = landed_files(str(tmp_path), shop.of)
+    period = (date(2025, 3, 5), date(2025, 3, 6))
+    bronze.ingest(spark, str(tmp_path), settings().storage_dir, shop.of, files, "run", period)
+    done = shop.refine()
+    assert done is not None
+    assert done.is_rebuild
+    assert shop.seen("id", "name") == [("2", "right")]
+
+
+def products(**own: Any) -> Contract:
+    return contract(
+        [key(), column("name", quality=[accepted("A", "B")])],
+        name=next(_names),
+        **{"format": "csv", "delivery": "snapshot", "history": "full", "quarantine": {"max_percent": 100}} | own,
+    )
+
+
+def snapshot(*rows: str) -> str:
+    return "\n".join(["id,name", *rows]) + "\n"
+
+
+WEEKS: Sequence[tuple[str, str]] = (
+    ("2025-03-03", snapshot("1,A", "2,A", "3,A")),
+    ("2025-03-10", snapshot("1,B", "3,odd", "4,A", "4,A")),  # 2 is gone; 3 is there but in quarantine
+    ("2025-03-17", snapshot("1,B", "2,A", "cut")),  # unreadable in part: nothing is gone
+    ("2025-03-24", snapshot("1,B", "2,A", "3,A")),  # 4 is gone
+)
+HISTORY = [
+    ("1", "A", "2025-03-03", "2025-03-10"),
+    ("1", "B", "2025-03-10", None),
+    ("2", "A", "2025-03-03", "2025-03-10"),
+    ("2", "A", "2025-03-17", None),
+    ("3", "A", "2025-03-03", None),
+    ("4", "A", "2025-03-10", "2025-03-24"),
+]
+
+
+def versions(shop: Shop) -> list[tuple[Any, ...]]:
+    found = spark_rows(shop)
+    assert all((row["valid_to"] is None) == row["is_current"] for row in found)
+    return sorted(
+        (
+            (row["id"], row["name"], str(row["valid_from"])[:10], row["valid_to"] and str(row["valid_to"])[:10])
+            for row in found
+        ),
+        key=str,
+    )
+
+
+def spark_rows(shop: Shop) -> list[Any]:
+    rows: list[Any] = shop.spark.table(shop.of.silver_table).collect()
+    return rows
+
+
+def test_snapshots_give_one_history_at_once_late_and_anew(spark: Any, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, products())
+    for day, content in WEEKS[:2]:
+        land(tmp_path, shop.of, day, "p.csv", content)
+    counts = shop.take(*WEEKS[3][:1], "p.csv", WEEKS[3][1])
+    assert sum(counts.values()) == 3 + 4 + 3
+    # The third snapshot comes after the fourth: everything is folded anew.
+    shop.ingest(WEEKS[2][0], "p.csv", WEEKS[2][1])
+    done = shop.refine()
+    assert done is not None
+    assert done.is_rebuild
+    assert (done.landed, done.rows_deleted) == (13, 2)
+    assert {name: count for name, count in done.counts.items() if count} == {
+        "applied": 6, "noop": 4, "duplicate": 1, "quarantined": 1, "rejected": 1,
+    }  # fmt: skip
+    assert versions(shop) == HISTORY
+    assert next(check for check in done.checks if check.name == "primary_key_unique").outcome == "pass"
+
+
+def test_snapshots_taken_week_by_week_give_the_same_history(spark: Any, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, products())
+    counts = [shop.take(day, "p.csv", content) for day, content in WEEKS]
+    assert counts == [
+        {"applied": 3}, {"applied": 2, "duplicate": 1, "quarantined": 1},
+        {"noop": 1, "applied": 1, "rejected": 1}, {"noop": 3},
+    ]  # fmt: skip
+    assert versions(shop) == HISTORY
+    assert [row["rows_deleted"] for row in shop.batches()] == [0, 1, 0, 1]
