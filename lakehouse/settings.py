@@ -18,6 +18,14 @@ def _default_home() -> Path:
     return base / ".lakehouse"
 
 
+def _place(text: str) -> str:
+    """A storage URL as it is; a local folder as an absolute path: the engine has another working directory."""
+    text = text.removeprefix("file://")
+    if "://" in text:
+        return text.rstrip("/")
+    return str(Path(text).expanduser().absolute())
+
+
 class Settings(BaseSettings):
     """Every setting, each read from the variable `LAKEHOUSE_<NAME>`; all have a default that works on a laptop."""
 
@@ -52,7 +60,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split_paths(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(Path(part) for part in value.split(os.pathsep) if part)
+            return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
         return value
 
     @field_validator("home", "jars", mode="after")
@@ -62,11 +70,11 @@ class Settings(BaseSettings):
 
     @property
     def landing_dir(self) -> str:
-        return (self.landing or str(self.home / "landing")).rstrip("/")
+        return _place(self.landing or str(self.home / "landing"))
 
     @property
     def storage_dir(self) -> str:
-        return (self.storage or str(self.home / "warehouse")).rstrip("/")
+        return _place(self.storage or str(self.home / "warehouse"))
 
     @property
     def jars_dir(self) -> Path:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 _KNOWN = (
     (
-        re.compile(r"No space left on device"),
+        re.compile(r"No space left on device|database or disk is full"),
         "The disk is full. Free some space and run again; nothing that was committed is lost.",
     ),
     (
@@ -29,7 +29,11 @@ def sentence(problem: BaseException) -> str:
             for error in problem.errors()
         ]
         return "The settings cannot be read. " + " ".join(lines)
-    text = str(problem).strip() or type(problem).__name__
+    return explain(str(problem).strip() or type(problem).__name__)
+
+
+def explain(text: str) -> str:
+    """The text of an error as a sentence, where it is a known one; else its first lines."""
     for pattern, words in _KNOWN:
         found = pattern.search(text)
         if found:

@@ -69,15 +69,19 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
 
 
 def _gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], silver: Sequence[str]) -> str | None:
+    if not dbt.buildable_marts(settings, contracts):
+        return None
+    read = dbt.tables_read(settings, contracts)
+    is_new = not read.isdisjoint(silver)
     if settings.dbt_target != "prod":
-        return f"target {settings.dbt_target}" if silver else None
-    if silver:
+        return f"target {settings.dbt_target}" if is_new else None
+    if is_new:
         return "new in silver"
     last = releases.current(spark)
-    _, batches = releases.silver_now(spark, contracts)
+    _, batches = releases.silver_now(spark, {table: contracts[table] for table in read})
     if last is None:
         return "no release yet" if batches else None
-    if batches != last.silver_batches:
+    if batches != {table: batch for table, batch in last.silver_batches.items() if table in read}:
         return "silver is ahead of the last release"
     if last.code != dbt.checksum(settings):
         return "the dbt project has changed"

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse.automation.errors import explain
 from lakehouse.automation.instance import STARTED_BY
 from lakehouse.automation.pending import Pending, Ranges, bronze_runs
 from lakehouse.contracts.model import Contract
@@ -132,7 +133,7 @@ def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
             outcome.of(layer, table).problem = problem
             outcome.failures.append(problem)
             return f"{_step_name(event.step_key)} FAILED after {seconds:.1f} s"
-        return f"{_step_name(event.step_key)} done in {seconds:.1f} s"
+        return f"{_step_name(event.step_key)} done in {seconds:.1f} s{_rows(outcome.of(layer, table))}"
     if kind == "ASSET_MATERIALIZATION":
         _materialized(outcome, event)
         path = event.asset_key.path
@@ -142,6 +143,16 @@ def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
     if kind == "ASSET_CHECK_EVALUATION":
         _checked(outcome, event)
     return None
+
+
+def _rows(of: TableOutcome) -> str:
+    """What a finished step did, in a few words."""
+    if of.layer == "bronze":
+        return f": {of.landed:,} records taken"
+    if of.layer != "silver" or not of.counts:
+        return ""
+    refused = sum(of.counts.get(name, 0) for name in ("quarantined", "rejected", "too_late"))
+    return f": {of.landed:,} landed, {of.counts.get('applied', 0):,} applied, {refused:,} refused"
 
 
 def _materialized(outcome: Outcome, event: Any) -> None:
@@ -181,7 +192,7 @@ def _failure(event: Any) -> str:
     error = data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    message = error.message.strip() if error is not None else "it failed without saying why"
+    message = explain(error.message.strip()) if error is not None else "it failed without saying why"
     return f"{_step_name(event.step_key)}: {message}"
 
 

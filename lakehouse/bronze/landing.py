@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Contract
@@ -74,13 +75,18 @@ def _local_files(landing: str, contract: Contract) -> Iterator[LandedFile]:
 
 def _remote_files(spark: SparkSession, landing: str, contract: Contract) -> Iterator[LandedFile]:
     """Lists through the engine, which alone can reach the storage; the contents are not read."""
-    rows = (
-        spark.read.format("binaryFile")
-        .option("recursiveFileLookup", "true")
-        .load(folder(landing, contract))
-        .selectExpr("path", "length", "unix_millis(modificationTime) as millis")
-        .collect()
-    )
+    try:
+        rows = (
+            spark.read.format("binaryFile")
+            .option("recursiveFileLookup", "true")
+            .load(folder(landing, contract))
+            .selectExpr("path", "length", "unix_millis(modificationTime) as millis")
+            .collect()
+        )
+    except AnalysisException as problem:
+        if "PATH_NOT_FOUND" in str(problem):  # nothing has landed yet
+            return
+        raise
     for row in rows:
         path = row["path"].split(landing.rstrip("/") + "/", 1)[-1]
         parts = path.split("/")

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lakehouse.automation import pending as work
-from lakehouse.automation.instance import instance as dagster_instance
 from lakehouse.automation.instance import heal_dead_runs, pools_in_use, prepare_home
+from lakehouse.automation.instance import instance as dagster_instance
 from lakehouse.automation.runs import Outcome, Planned, events, execute, plan_runs, pools_of, tell
+from lakehouse.bronze.partitions import record_start
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.client import connect
 from lakehouse.gold import project as dbt
@@ -102,6 +103,10 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
     # Imported late: the definitions read landing and contracts as they are now.
     from lakehouse.definitions import build
 
+    # Where landing is a URL, only the engine can tell where the partitions begin.
+    for table, days in pending.landed.items():
+        if days:
+            record_start(here.home, table, days[0])
     definitions = build(here)
     outcome = Outcome()
     log = here.home / "logs" / "run.log"
@@ -111,10 +116,8 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
         for run_id in heal_dead_runs(instance):
             console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
         for planned in plan_runs(pending, contracts, definitions.get_repository_def()):
+            # What did not fail goes on: silver takes whatever bronze has.
             _run_one(planned, definitions, instance, outcome, console)
-            if outcome.failures and planned.title.startswith("bronze"):
-                # What did not fail goes on: silver takes whatever bronze has.
-                continue
     return outcome
 
 
@@ -135,10 +138,12 @@ def _run_one(planned: Planned, definitions: Any, instance: Any, outcome: Outcome
     outcome.run_ids.append(run_id)
     console.print(f"[bold]{planned.title}[/bold]")
     problem: list[BaseException] = []
+    succeeded: list[bool] = []
+    failures = len(outcome.failures)
 
     def work_it() -> None:
         try:
-            execute(planned, definitions, instance, run_id)
+            succeeded.append(execute(planned, definitions, instance, run_id))
         except BaseException as raised:
             problem.append(raised)
 
@@ -158,6 +163,8 @@ def _run_one(planned: Planned, definitions: Any, instance: Any, outcome: Outcome
         worker.join(0.5)
     if problem:
         raise problem[0]
+    if not all(succeeded) and len(outcome.failures) == failures:
+        outcome.failures.append(f"{planned.title}: run {run_id[:8]} failed outside of its steps; `make ui` shows why.")
 
 
 def _closing_table(outcome: Outcome) -> Table:

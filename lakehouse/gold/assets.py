@@ -17,8 +17,9 @@ from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.lineage import column_lineage
 from lakehouse.gold.release import Release
-from lakehouse.gold.serving import contract_column
+from lakehouse.gold.serving import mask_of
 from lakehouse.settings import Settings, executable, settings
+from lakehouse.silver import state
 from lakehouse.silver.state import child_columns, public_columns
 from lakehouse.storage import tables
 
@@ -40,9 +41,7 @@ class Translator(DagsterDbtTranslator):
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_code_references=True))
         self._freshness = freshness
 
-    def get_asset_spec(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = self.get_resource_props(manifest, unique_id)
         if node["resource_type"] != "model":
@@ -56,13 +55,20 @@ class Translator(DagsterDbtTranslator):
         return spec
 
 
+def is_full(config: GoldConfig, last: Release | None, code: str) -> bool:
+    """Whether a build starts from nothing: by demand, the first one (whatever a killed one left), and one by other code
+    than the last release's: an increment would leave the rows that nothing touched as the old code made them."""
+    return config.full_refresh or last is None or last.code != code
+
+
 def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
-    """What a build tells dbt: the pinned silver, the batches that gold already holds, the days to rebuild.
+    """What a build tells dbt: the pinned silver, the batches that gold already holds (`last`, None for a full build),
+    the days to rebuild.
 
     Raises ValueError for days that are none.
     """
     found: dict[str, Any] = {"silver_schema": releases.PINNED}
-    if last is not None and not config.full_refresh:
+    if last is not None:
         found["since"] = last.silver_batches
     for name, text in (("from", config.from_date), ("to", config.to_date)):
         if text:
@@ -70,12 +76,14 @@ def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
     return found
 
 
-def dbt_args(config: GoldConfig, last: Release | None) -> list[str]:
-    """The dbt command of a build. The first build starts from nothing, whatever a killed one left."""
+def dbt_args(config: GoldConfig, last: Release | None, code: str) -> list[str]:
+    """The dbt command of a build on the last release, by the code of this checksum."""
     import json
 
-    args = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(dbt_vars(config, last))]
-    return [*args, "--full-refresh"] if config.full_refresh or last is None else args
+    full = is_full(config, last, code)
+    given = dbt_vars(config, None if full else last)
+    args = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(given)]
+    return [*args, "--full-refresh"] if full else args
 
 
 def _source_columns(manifest: Mapping[str, Any], contracts: Mapping[str, Contract]) -> dict[str, list[str]]:
@@ -92,7 +100,10 @@ def gold_schema(node: Mapping[str, Any]) -> str:
 
 
 def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.AssetsDefinition]:
-    """The asset of the dbt build (all models in one step), and that of the release."""
+    """The asset of the dbt build (all models in one step), and that of the release. None where no contract describes what
+    the models read, and without those models of which that is true."""
+    if not dbt.buildable_marts(config, contracts):
+        return []
     manifest = dbt.manifest(config)
     deadlines = [c.freshness_fail for c in contracts.values() if c.freshness_fail and c.cadence == "hourly"]
     freshness = dg.FreshnessPolicy.time_window(fail_window=min(deadlines)) if deadlines else None
@@ -105,7 +116,9 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
         dagster_dbt_translator=translator,
         name="gold",
         pool=GOLD_POOL,
-        exclude="resource_type:unit_test",
+        exclude=" ".join(
+            ["resource_type:unit_test", *(f"{source}+" for source in dbt.unknown_sources(config, contracts))]
+        ),
         retry_policy=TRANSIENT,
     )
     def _gold(
@@ -113,7 +126,8 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
     ) -> Iterator[Any]:
         yield from _build(context, config, engine, dbt_cli, contracts, manifest, translator)
 
-    return [_gold, _release_asset(contracts, config)]
+    # Only prod is released.
+    return [_gold, _release_asset(contracts, config)] if config.dbt_target == "prod" else [_gold]
 
 
 def _build(
@@ -127,12 +141,20 @@ def _build(
 ) -> Iterator[Any]:
     here = settings()
     spark = engine.session
-    marts = dbt.marts(here)
+    marts = dbt.buildable_marts(here, contracts)
     names = sorted(marts)
     schema = gold_schema(next(iter(marts.values())))
-    is_released_target = here.dbt_target == "prod"
+    # Part of gold cannot be released: the rest would never see the batches that the release says it holds.
+    is_whole = not context.is_subset
+    is_prod = here.dbt_target == "prod"
     releases.ensure_tables(spark, here.storage_dir)
-    last = releases.current(spark) if is_released_target else None
+    last = releases.current(spark) if is_prod else None
+    for contract in contracts.values():
+        # A column that its contract got since the table's last batch is there before a view of it is pinned.
+        try:
+            state.ensure_tables(spark, here.storage_dir, contract)
+        except tables.TableShapeError as problem:
+            context.log.warning(str(problem))
     restored = releases.restore_gold(spark, schema, last)
     if restored:
         context.log.warning(f"Restored to the last release before the build: {', '.join(restored)}")
@@ -143,18 +165,21 @@ def _build(
     os.environ.update(dbt.dbt_environment(engine.remote_url))
     number = releases.next_id(spark)
     sources = _source_columns(manifest, contracts)
+    code = dbt.checksum(here)
     passed = warned = 0
     try:
-        invocation = dbt_cli.cli(dbt_args(config, last), context=context, target_path=_target(here, context.run_id))
+        invocation = dbt_cli.cli(
+            dbt_args(config, last, code), context=context, target_path=_target(here, context.run_id)
+        )
         for event in invocation.stream():
             if isinstance(event, dg.AssetCheckResult):
                 passed += event.passed
-                warned += not event.passed
+                warned += not event.passed and event.severity == dg.AssetCheckSeverity.WARN
             if isinstance(event, dg.Output):
                 event = _described(event, context, spark, manifest, translator, sources, invocation.target_path, here)
             yield event
     except Exception as problem:
-        if is_released_target:
+        if is_prod:
             releases.restore_gold(spark, schema, last)
             releases.record(
                 spark,
@@ -166,17 +191,18 @@ def _build(
                     gold_versions=last.gold_versions if last else {},
                     checks_passed=passed,
                     checks_warned=warned,
-                    code=dbt.checksum(here),
-                    reason=_first_lines(problem),
+                    code=code,
+                    reason=_reason(problem),
                     run_id=context.run_id,
                 ),
             )
         raise dg.Failure(
-            f"Gold was not released and is back at release {last.release_id if last else 'none'}: "
-            f"{_first_lines(problem)}",
+            f"Gold was not released{f' and is back at release {last.release_id}' if last else ''}: {_reason(problem)}",
             allow_retries=False,
         ) from problem
-    if is_released_target:
+    if is_prod and not is_whole:
+        context.log.warning("Part of gold was built: that is not released, and the next whole build begins without it.")
+    elif is_prod:
         gold = releases.gold_now(spark, schema, names)
         counts = {name: int(spark.table(f"{schema}.{name}").count()) for name in gold}
         releases.record(
@@ -190,7 +216,7 @@ def _build(
                 row_counts=counts,
                 checks_passed=passed,
                 checks_warned=warned,
-                code=dbt.checksum(here),
+                code=code,
                 run_id=context.run_id,
             ),
         )
@@ -209,8 +235,11 @@ def _target(here: Settings, run_id: str) -> Path:
     return dbt.target_dir(here) / f"run-{run_id[:8]}"
 
 
-def _first_lines(problem: Exception) -> str:
-    lines = [line for line in str(problem).splitlines() if line.strip()]
+def _reason(problem: Exception) -> str:
+    """The first lines of why a build failed: of what dbt said, where it said something (its command comes before)."""
+    text = str(problem)
+    said = text.partition("Errors parsed from dbt logs:")[2].strip() or text
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return " ".join(lines[:6])[:600]
 
 
@@ -240,7 +269,9 @@ def _described(
     }
     compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
     if compiled.exists():
-        traced = column_lineage(node, manifest, sources, compiled.read_text(), here.home / "dbt" / "column_lineage.json")
+        traced = column_lineage(
+            node, manifest, sources, compiled.read_text(), here.home / "dbt" / "column_lineage.json"
+        )
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             {
                 column: [
@@ -259,7 +290,7 @@ def _described(
 
 
 def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.AssetsDefinition:
-    marts = dbt.marts(config)
+    marts = dbt.buildable_marts(config, contracts)
     names = sorted(marts)
     schema = gold_schema(next(iter(marts.values())))
     specs = [
@@ -273,8 +304,10 @@ def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.As
             metadata={
                 "dagster/table_name": f"serving.{name}",
                 "dagster/column_schema": table_schema(
-                    [(column, _masked_type(column, marts[name], contracts), props.get("description", ""))
-                     for column, props in marts[name]["columns"].items()]
+                    [
+                        (column, _masked_type(column, marts[name], contracts), props.get("description", ""))
+                        for column, props in marts[name]["columns"].items()
+                    ]
                 ),
                 "dagster/column_lineage": dg.TableColumnLineage(
                     {
@@ -334,8 +367,8 @@ def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.As
 
 
 def _masked_type(column: str, node: Mapping[str, Any], contracts: Mapping[str, Contract]) -> str:
-    personal = contract_column(column, node, dict(contracts))
-    return f"masked ({personal.mask})" if personal is not None else "as in gold"
+    how = mask_of(column, node, contracts)
+    return f"masked ({how})" if how else "as in gold"
 
 
 def publish(spark: Any, here: Settings, contracts: dict[str, Contract], run_id: str) -> Release:
@@ -364,6 +397,4 @@ def publish(spark: Any, here: Settings, contracts: dict[str, Contract], run_id: 
 
 def dbt_resource(config: Settings) -> DbtCliResource:
     """dbt from this Python's own folder: PATH may have another, or none."""
-    return DbtCliResource(
-        project_dir=dbt.project(config), dbt_executable=executable("dbt"), target=config.dbt_target
-    )
+    return DbtCliResource(project_dir=dbt.project(config), dbt_executable=executable("dbt"), target=config.dbt_target)

@@ -5,16 +5,23 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dagster_dbt import DbtProject
+from filelock import FileLock
 
+from lakehouse.contracts.model import Contract
 from lakehouse.settings import Settings, executable
 
 _QUIET = "ignore::UserWarning:pyspark.sql.connect.session"
 """dbt-spark sets static confs with every statement; Spark Connect warns each time. This silences exactly that."""
+
+_PARTIAL = "partial_parse.msgpack"
+"""What dbt keeps of a parse to be quicker next time; builds copy it from the target folder."""
 
 
 class DbtError(Exception):
@@ -33,7 +40,8 @@ def project(settings: Settings) -> DbtProject:
 
 
 def target_dir(settings: Settings) -> Path:
-    return settings.home / "dbt" / "target"
+    """Where dbt writes. A folder a target: the manifest names its schemas, and those of dev must never pass for prod's."""
+    return settings.home / "dbt" / ("target" if settings.dbt_target == "prod" else f"target-{settings.dbt_target}")
 
 
 def dbt_environment(remote_url: str | None = None) -> dict[str, str]:
@@ -43,13 +51,19 @@ def dbt_environment(remote_url: str | None = None) -> dict[str, str]:
 
 
 def _sources(settings: Settings) -> list[Path]:
+    """Files of the project, and its folders: a removed or renamed file changes nothing but its folder's time."""
     root = settings.dbt_project_dir
-    return [
-        path
-        for pattern in ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "tests/**/*")
-        for path in root.glob(pattern)
-        if path.is_file()
-    ]
+    patterns = (
+        "dbt_project.yml",
+        "profiles.yml",
+        "models",
+        "models/**/*",
+        "macros",
+        "macros/**/*",
+        "tests",
+        "tests/**/*",
+    )
+    return [path for pattern in patterns for path in root.glob(pattern)]
 
 
 def is_stale(settings: Settings) -> bool:
@@ -64,12 +78,22 @@ def is_stale(settings: Settings) -> bool:
 def prepare(settings: Settings) -> Path:
     """The manifest's path; runs `dbt parse` (which needs no engine) where it is missing or stale.
 
-    Raises DbtError with what dbt said.
+    Raises DbtError with what dbt said. Safe in several processes at once, and when killed: the manifest is put in its
+    place whole.
     """
     manifest = target_dir(settings) / "manifest.json"
     if not is_stale(settings):
         return manifest
     target_dir(settings).mkdir(parents=True, exist_ok=True)
+    with FileLock(target_dir(settings) / "parse.lock"):
+        if is_stale(settings):
+            _parse(settings)
+    return manifest
+
+
+def _parse(settings: Settings) -> None:
+    scratch = target_dir(settings) / "parse"
+    began = time.time()
     said = subprocess.run(
         [
             executable("dbt"),
@@ -82,7 +106,7 @@ def prepare(settings: Settings) -> Path:
             "--target",
             settings.dbt_target,
             "--target-path",
-            str(target_dir(settings)),
+            str(scratch),
             "--log-path",
             str(settings.home / "dbt" / "logs"),
         ],
@@ -93,8 +117,12 @@ def prepare(settings: Settings) -> Path:
     )
     if said.returncode:
         raise DbtError(f"dbt cannot read its project:\n{(said.stdout + said.stderr).strip()}")
-    os.utime(manifest)
-    return manifest
+    # As old as the beginning of the parse: a file saved meanwhile may not have been read.
+    os.utime(scratch / "manifest.json", (began, began))
+    for name in (_PARTIAL, "manifest.json"):
+        if (scratch / name).exists():
+            shutil.copy2(scratch / name, scratch / f"{name}.whole")
+            (scratch / f"{name}.whole").replace(target_dir(settings) / name)
 
 
 @cache
@@ -120,6 +148,43 @@ def marts(settings: Settings) -> dict[str, dict[str, Any]]:
         for node in models(settings).values()
         if node["config"]["materialized"] in ("table", "incremental") and node["fqn"][1] == "marts"
     }
+
+
+def _contract_of(contracts: Mapping[str, Contract]) -> dict[str, str]:
+    """Name of a source → the contract's table that it is, or is a child view of."""
+    children = {
+        contract.child_view(column).split(".")[1]: contract.table
+        for contract in contracts.values()
+        for column in contract.child_tables
+    }
+    return {**{table: table for table in contracts}, **children}
+
+
+def tables_read(settings: Settings, contracts: Mapping[str, Contract]) -> set[str]:
+    """Tables of contracts that models or tests of gold read; gold has no part in what becomes of others."""
+    known, parts = _contract_of(contracts), manifest(settings)
+    read = [source["name"] for key, source in parts["sources"].items() if parts["child_map"].get(key)]
+    return {known[name] for name in read if name in known}
+
+
+def unknown_sources(settings: Settings, contracts: Mapping[str, Contract]) -> list[str]:
+    """dbt's selectors of the sources that no contract describes, as without the sample: what reads them is not built."""
+    known = _contract_of(contracts)
+    found = manifest(settings)["sources"].values()
+    return sorted(f"source:{source['source_name']}.{source['name']}" for source in found if source["name"] not in known)
+
+
+def buildable_marts(settings: Settings, contracts: Mapping[str, Contract]) -> dict[str, dict[str, Any]]:
+    """The marts, less those that are made of a source that no contract describes."""
+    known, parts = _contract_of(contracts), manifest(settings)
+    lost = [key for key, source in parts["sources"].items() if source["name"] not in known]
+    out: set[str] = set()
+    while lost:
+        key = lost.pop()
+        if key not in out:
+            out.add(key)
+            lost += parts["child_map"].get(key, [])
+    return {name: node for name, node in marts(settings).items() if node["unique_id"] not in out}
 
 
 def checksum(settings: Settings) -> str:

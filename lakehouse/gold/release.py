@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
-from lakehouse.gold.serving import serving_query
+from lakehouse.gold.serving import masks_digest, serving_query
 from lakehouse.silver import ledger, state
 from lakehouse.silver.masks import KEYS_TABLE
 from lakehouse.storage import tables
@@ -90,9 +91,7 @@ def current(spark: SparkSession) -> Release | None:
 
 
 def record(spark: SparkSession, release: Release) -> None:
-    row = tuple(
-        datetime.now(UTC) if f.name == "at" else getattr(release, f.name) for f in _COLUMNS
-    )
+    row = tuple(datetime.now(UTC) if f.name == "at" else getattr(release, f.name) for f in _COLUMNS)
     tables.append(tables.local_rows(spark, [row], _COLUMNS), RELEASES)
 
 
@@ -134,7 +133,9 @@ def gold_now(spark: SparkSession, schema: str, names: list[str]) -> dict[str, in
     """Version of each gold table that exists."""
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(
-            lambda name: tables.version(spark, f"{schema}.{name}") if tables.exists(spark, f"{schema}.{name}") else None,
+            lambda name: (
+                tables.version(spark, f"{schema}.{name}") if tables.exists(spark, f"{schema}.{name}") else None
+            ),
             names,
         )
         return {name: version for name, version in zip(names, found, strict=True) if version is not None}
@@ -173,30 +174,48 @@ def repoint(
     marts: dict[str, dict[str, object]],
     schema: str = "gold",
 ) -> None:
-    """Points every serving view at the versions of a release, personal data masked. Idempotent; not atomic over all
-    views, which is why it is done from the row of the release, last, and again at every start."""
+    """Points every serving view at the versions of a release, personal data masked, and drops the views of tables that
+    the release does not have. Idempotent; not atomic over all views, which is why it is done from the row of the
+    release, last, and again at every start."""
     tables.ensure_schema(spark, storage, "serving")
+    served = _served_as(release, contracts, marts)
 
     def point(name: str) -> None:
         query = serving_query(spark, f"{schema}.{name}", release.gold_versions[name], marts.get(name), contracts)
         spark.sql(
             f"create or replace view serving.{quote(name)}\n"
-            f"tblproperties ('lakehouse.release' = {literal(str(release.release_id))})\nas\n{query}"
+            f"tblproperties ('lakehouse.release' = {literal(served)})\nas\n{query}"
         )
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(point, release.gold_versions))
+    for view in _views(spark, "serving"):
+        name = view["viewName"]
+        if name not in release.gold_versions and _view_reads(spark, name) is not None:
+            spark.sql(f"drop view if exists serving.{quote(name)}")
 
 
-def is_served(spark: SparkSession, release: Release) -> bool:
-    """Whether every serving view reads this release."""
-    for name in release.gold_versions:
-        if not tables.exists(spark, f"serving.{name}"):
-            return False
-        row = spark.sql(f"show tblproperties serving.{quote(name)} ('lakehouse.release')").first()
-        if row is None or row["value"] != str(release.release_id):
-            return False
-    return True
+def _served_as(release: Release, contracts: dict[str, Contract], marts: dict[str, dict[str, object]]) -> str:
+    """What a serving view bears: the release, and the masks that it was made with."""
+    return f"{release.release_id} {masks_digest(marts, contracts)}"
+
+
+def _view_reads(spark: SparkSession, name: str) -> str | None:
+    """The release and masks of a serving view; None where it is nobody's or not one of ours."""
+    rows = spark.sql(f"show tblproperties serving.{quote(name)}").collect()
+    return next((str(row["value"]) for row in rows if row["key"] == "lakehouse.release"), None)
+
+
+def is_served(
+    spark: SparkSession, release: Release, contracts: dict[str, Contract], marts: dict[str, dict[str, object]]
+) -> bool:
+    """Whether every serving view reads this release, masked as contracts and models say now."""
+    served = _served_as(release, contracts, marts)
+    have = {view["viewName"] for view in _views(spark, "serving")}
+    if not have >= set(release.gold_versions):
+        return False
+    with ThreadPoolExecutor(4) as pool:
+        return all(found == served for found in pool.map(lambda name: _view_reads(spark, name), release.gold_versions))
 
 
 def heal(
@@ -211,8 +230,10 @@ def heal(
         if not wanted <= have and tables.exists(spark, contract.state_table) and ledger.last_note(spark, contract):
             state.ensure_views(spark, storage, contract)
             done.append(contract.silver_table)
-    release = current(spark)
-    if release is not None and not is_served(spark, release):
+    for _ in range(3):  # another process may release while the views are made here
+        release = current(spark)
+        if release is None or is_served(spark, release, contracts, marts):
+            break
         repoint(spark, storage, contracts, release, marts)
         done.append(f"serving views of release {release.release_id}")
     return done
@@ -221,7 +242,16 @@ def heal(
 def _views(spark: SparkSession, schema: str) -> list[dict[str, str]]:
     if not spark.catalog.databaseExists(schema):
         return []
-    return [row.asDict() for row in spark.sql(f"show views in {schema}").collect()]
+    # Temporary views of this session are listed with those of every schema.
+    return [row.asDict() for row in spark.sql(f"show views in {schema}").collect() if not row["isTemporary"]]
+
+
+def _is_readable(spark: SparkSession, table: str, version: int) -> bool:
+    """Whether a table still has a version. Its data files are read by nobody here: that would take a scan."""
+    try:
+        return bool(spark.sql(f"select * from {table} version as of {version} limit 0").schema.names)
+    except AnalysisException:
+        return False
 
 
 def rollback(
@@ -250,6 +280,12 @@ def rollback(
     if wanted == now.release_id:
         raise ReleaseError(f"Release {wanted} is in force already.")
     target = released[wanted]
+    lost = [name for name, version in target.gold_versions.items() if not _is_readable(spark, f"gold.{name}", version)]
+    if lost:
+        raise ReleaseError(
+            f"Release {wanted} can no longer be read: {', '.join(sorted(lost))} have lost the versions that it needs. "
+            f"Release {now.release_id} stays in force; `lakehouse release list` shows the others."
+        )
     back = Release(
         **{
             **target.__dict__,

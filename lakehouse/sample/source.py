@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-
 from typing import Any
 
 import numpy as np

@@ -1,11 +1,13 @@
 """The one step of a silver table: parse, audit, split off violations, fold, one commit."""
 
+import shutil
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -112,9 +114,10 @@ def refine(
         landed, days, headers = _overview(raw)
     with ExitStack() as stack:
         held = spark.table(contract.state_table) if since is not None else None
-        parsed = stack.enter_context(_persisted(_parsed(raw, contract, headers, previous.get("watermark"))))
-        events, others = _classify(stack, parsed, contract, held, days, last_day)
-        classified = stack.enter_context(_persisted(events))
+        stage = partial(_stage, stack, spark, storage, contract.table)
+        parsed = stage("parsed", _parsed(raw, contract, headers, previous.get("watermark")))
+        events, others = _classify(stage, parsed, contract, held, days, last_day)
+        classified = stage("classified", events)
         counts, rows_deleted, watermark = _summary(parsed, classified, others)
         results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
         results = _with_samples(results, parsed, contract)
@@ -141,12 +144,13 @@ def refine(
         _commit_state(spark, contract, classified, since, newest, note)
     version = ledger.last_note(spark, contract)
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
-        for done_so in [
+        waiting: list[Future[Any]] = [
             pool.submit(state.ensure_views, spark, storage, contract),
             pool.submit(ledger.heal, spark, contract),
             pool.submit(check_results.remember, spark, results, contract.version, run_id),
-        ]:
-            done_so.result()
+        ]
+        for ended in waiting:
+            ended.result()
     return Refined(
         table=contract.table,
         batch=newest,
@@ -170,13 +174,18 @@ def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int
     return spark.table(contract.bronze_table).where(f"batch <= {newest}{after}")
 
 
-@contextmanager
-def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
-    frame.persist()
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
+def _stage(stack: ExitStack, spark: SparkSession, storage: str, table: str, name: str, frame: DataFrame) -> DataFrame:
+    """Writes a frame to the table's staging folder and returns what was written.
+
+    Whatever comes after reads a file instead of a plan: the plan of a parsed batch is large, and Spark would analyze
+    and optimize it anew for each of some twenty queries, cached or not. The folder is overwritten by the table's next
+    batch at the latest, so that a killed one leaves nothing behind for long.
+    """
+    place = f"{storage}/_staging/{table}/{name}"
+    frame.write.mode("overwrite").parquet(place)
+    if "://" not in storage:
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+    return spark.read.parquet(place)
 
 
 def _overview(raw: DataFrame) -> tuple[int, list[date], list[str]]:
@@ -201,8 +210,8 @@ def _parsed(raw: DataFrame, contract: Contract, headers: Sequence[str], watermar
         when size(_violations) > 0 then '{QUARANTINED}'
         when {late} then '{TOO_LATE}' end"""
     parsed = parse(raw, contract, headers).selectExpr("*", f"{refused} as _refused")
-    # The raw text is needed of refused records alone; without it the rest takes a fraction of the memory.
-    kept = [name for name in parsed.columns if name not in ("_record", "_header")]
+    # The raw text is needed of refused records alone; without it the rest takes a fraction of the room.
+    kept = [*contract.column_names, *TECHNICAL, "_unreadable", "_type_errors", "_violations", "_refused"]
     return parsed.selectExpr(
         *map(quote, kept),
         "if(_refused is not null, _record, null) as _record",
@@ -219,7 +228,7 @@ def _has_event_time(contract: Contract) -> bool:
 
 
 def _classify(
-    stack: ExitStack,
+    stage: Callable[[str, DataFrame], DataFrame],
     parsed: DataFrame,
     contract: Contract,
     held: DataFrame | None,
@@ -243,7 +252,7 @@ def _classify(
         in_force = "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"
         visible = held.where(in_force) if held is not None else None
         events, others = snapshot_events(
-            events, present, visible, keys, days, incomplete, last_day, lambda f: stack.enter_context(_persisted(f))
+            events, present, visible, keys, days, incomplete, last_day, partial(stage, "sightings")
         )
         is_record = "not _is_deleted"
     if state.is_historic(contract):

@@ -32,6 +32,7 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """A string as a Spark SQL literal (backslash escapes, as Spark reads them by default)."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    escaped = escaped.replace("${", "\\u0024{")  # which Spark would substitute as a variable, anywhere in its SQL
     return f"'{escaped}'"
 
 
@@ -64,7 +65,7 @@ def ensure(
     if not exists(spark, table):
         _create(spark, storage, table, fields, comment, properties or {})
         return
-    seen = (spark.session_id, table, tuple(fields))
+    seen = (str(getattr(spark, "session_id", id(spark))), table, tuple(fields))
     if seen in _seen:
         return
     actual = {field.name: field.dataType.simpleString() for field in spark.table(table).schema}

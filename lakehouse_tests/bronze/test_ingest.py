@@ -117,7 +117,9 @@ def test_csv_files_of_every_kind(spark: Any, tmp_path: Path) -> None:
     assert headers == {(name, "id,name") for name, (_, rows) in cases.items() if rows}
 
 
-@pytest.mark.parametrize(("encoding", "python"), [("iso-8859-1", "latin-1"), ("cp1252", "cp1252"), ("utf-16", "utf-16")])
+@pytest.mark.parametrize(
+    ("encoding", "python"), [("iso-8859-1", "latin-1"), ("cp1252", "cp1252"), ("utf-16", "utf-16")]
+)
 def test_other_encodings(spark: Any, tmp_path: Path, encoding: str, python: str) -> None:
     of = things(encoding=encoding)
     land(tmp_path, of, DAY, "plain", '{"id":"é"}\n{"id":"ß"}\n'.encode(python))

@@ -26,7 +26,11 @@ GOLDEN: dict[str, tuple[Sequence[Event], Any, Any]] = {
         ("a", ""),
         [(4, 5, "a", ""), (6, None, "a", "")],
     ),
-    "a repeated event changes nothing": ([Event(1, "a"), Event(1, "a"), Event(1, "a")], ("a", ""), [(1, None, "a", "")]),
+    "a repeated event changes nothing": (
+        [Event(1, "a"), Event(1, "a"), Event(1, "a")],
+        ("a", ""),
+        [(1, None, "a", "")],
+    ),
     "a delete leaves a gap": (
         [Event(5, "A"), Event(8, D), Event(12, "A")],
         ("A", ""),

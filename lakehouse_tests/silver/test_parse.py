@@ -327,7 +327,7 @@ def test_each_csv_file_is_read_by_its_own_header(spark: Any) -> None:
     rows = [
         ("1;x;2", "id;name;amount", True, "a", 2, DAY),
         ("2.5;7;y", "amount;extra;id", True, "b", 2, DAY),
-        ("z;1", 'id;"the; `odd` \'name\'"', True, "c", 2, DAY),
+        ("z;1", "id;\"the; `odd` 'name'\"", True, "c", 2, DAY),
         ("u;first;second", "id;name;name", True, "d", 2, DAY),
         ("7", "nothing known", True, "e", 2, DAY),
     ]

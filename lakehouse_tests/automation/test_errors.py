@@ -1,0 +1,36 @@
+"""Errors are sentences with a remedy."""
+
+import errno
+
+import pytest
+from pydantic import ValidationError
+
+from lakehouse.automation.errors import sentence
+from lakehouse.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full. Free some space and run again"),
+        (RuntimeError("Job aborted: java.io.IOException: No space left on device\n\tat x"), "The disk is full."),
+        (
+            RuntimeError("[TABLE_OR_VIEW_NOT_FOUND] The table or view `serving`.`nothing` cannot be found. Verify…"),
+            "There is no table or view serving.nothing.",
+        ),
+        (RuntimeError("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'.\n== SQL =="), "The SQL cannot be read: Syntax"),
+        (RuntimeError(""), "RuntimeError"),
+        (RuntimeError("one\ntwo"), "one\ntwo"),
+    ],
+)
+def test_an_error_is_told_in_words(problem: Exception, words: str) -> None:
+    assert words in sentence(problem)
+
+
+def test_a_setting_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_ENGINE_CORES", "many")
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    said = sentence(raised.value)
+    assert "LAKEHOUSE_ENGINE_CORES" in said
+    assert "'many'" in said

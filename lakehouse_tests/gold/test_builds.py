@@ -1,0 +1,91 @@
+"""What a build of gold is told, and what of it may be released."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lakehouse.contracts.loader import load_all
+from lakehouse.definitions import build
+from lakehouse.gold import project as dbt
+from lakehouse.gold import release as releases
+from lakehouse.gold.assets import GoldConfig, _reason, dbt_args, gold_assets
+from lakehouse.gold.release import Release, ReleaseError
+from lakehouse.settings import Settings, settings
+
+
+def release(number: int, status: str = "released", **other: Any) -> Release:
+    return Release(number, status, {"shopify_orders": 7}, {"shopify_orders": 70}, {"fct_orders": number}, **other)
+
+
+def told(arguments: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(arguments[arguments.index("--vars") + 1])
+    return found
+
+
+def test_an_increment_starts_from_the_batches_of_the_last_release() -> None:
+    arguments = dbt_args(GoldConfig(), release(1, code="a"), "a")
+    assert "--full-refresh" not in arguments
+    assert told(arguments)["since"] == {"shopify_orders": 70}
+
+
+@pytest.mark.parametrize(
+    ("config", "last"),
+    [
+        (GoldConfig(), None),
+        (GoldConfig(full_refresh=True), release(1, code="a")),
+        (GoldConfig(), release(1, code="before the model was changed")),
+    ],
+)
+def test_the_first_build_one_by_demand_and_one_by_other_code_start_from_nothing(
+    config: GoldConfig, last: Release | None
+) -> None:
+    arguments = dbt_args(config, last, "a")
+    assert "--full-refresh" in arguments
+    assert "since" not in told(arguments)
+
+
+def test_the_reason_is_what_dbt_said_and_not_its_command() -> None:
+    problem = RuntimeError(
+        f"The dbt CLI process with command\n\n`dbt build {'x' * 900}`\n\nfailed with exit code `1`.\n\n"
+        "Errors parsed from dbt logs:\n\nFailure in test unique_fct_orders_order_id\n\n  Got 3 results"
+    )
+    assert _reason(problem) == "Failure in test unique_fct_orders_order_id Got 3 results"
+    assert _reason(RuntimeError("the engine\ndied")) == "the engine died"
+
+
+def test_only_prod_has_a_release(lakehouse_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = dbt.prepare(settings())
+    monkeypatch.setattr(dbt, "prepare", lambda _: manifest)
+    contracts = load_all(settings())
+    for target, names in (("prod", ["gold", "release"]), ("dev", ["gold"])):
+        found = gold_assets(contracts, Settings(home=lakehouse_home, dbt_target=target))
+        assert [asset.op.name for asset in found] == names
+
+
+def test_a_part_of_gold_is_known_as_a_part(lakehouse_home: Path) -> None:
+    job = build(settings()).resolve_implicit_global_asset_job_def()
+
+    def is_subset(keys: set[dg.AssetKey]) -> bool:
+        assets = job.get_subset(asset_selection=keys).asset_layer.asset_graph.assets_defs
+        return next(asset.is_subset for asset in assets if asset.is_executable and asset.op.name == "gold")
+
+    (gold,) = (asset for asset in gold_assets(load_all(settings()), settings()) if asset.op.name == "gold")
+    assert not is_subset(set(gold.keys))
+    assert is_subset({dg.AssetKey(["gold", "fct_orders"])})
+
+
+def test_no_rollback_to_a_release_whose_versions_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[Release] = []
+    monkeypatch.setattr(releases, "events", lambda _: [release(2), release(1)])
+    monkeypatch.setattr(releases, "record", lambda _, row: recorded.append(row))
+    monkeypatch.setattr(releases, "repoint", lambda *_: None)
+    monkeypatch.setattr(releases, "_is_readable", lambda _, table, version: (table, version) != ("gold.fct_orders", 1))
+    with pytest.raises(ReleaseError, match="fct_orders have lost the versions"):
+        releases.rollback(None, "", {}, {})  # type: ignore[arg-type]
+    assert recorded == []
+    monkeypatch.setattr(releases, "_is_readable", lambda *_: True)
+    assert releases.rollback(None, "", {}, {}).release_id == 1  # type: ignore[arg-type]
+    assert [row.status for row in recorded] == ["rolled_back"]
