@@ -47,6 +47,7 @@ lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --quiet \
 		--custom-compile-command "make lock" -o requirements.lock
 
-clean: ## Stop the engine, remove the environment and everything derived; landing and tables too
+clean: ## Stop the engine; remove the environment and the checkout's own home, its landing and tables too
 	-@test -x $(BIN)/lakehouse && $(BIN)/lakehouse engine stop
-	rm -rf .venv "$(LAKEHOUSE_HOME)" .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv .lakehouse .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	@test "$(LAKEHOUSE_HOME)" = "$(CURDIR)/.lakehouse" || echo "Left alone: $(LAKEHOUSE_HOME)"

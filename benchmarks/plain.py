@@ -93,7 +93,9 @@ class Plain:
         self.merge(latest, f"silver_{name}", f"t.{key} = s.{key}", clauses)
 
     def changes(self, raw: DataFrame, schema: str) -> DataFrame:
-        envelope = f"before struct<{_fields(schema)}>, after struct<{_fields(schema)}>, op string, source struct<lsn:bigint>"
+        envelope = (
+            f"before struct<{_fields(schema)}>, after struct<{_fields(schema)}>, op string, source struct<lsn:bigint>"
+        )
         return (
             raw.select(F.from_json("record", envelope).alias("e"))
             .where("e.op is not null")
@@ -112,7 +114,9 @@ class Plain:
         )
         if not is_first:
             parsed = parsed.unionByName(
-                self.table("silver_products").where("valid_to is null").withColumnRenamed("valid_from", "arrived_on")
+                self.table("silver_products")
+                .where("valid_to is null")
+                .withColumnRenamed("valid_from", "arrived_on")
                 .drop("valid_to")
             )
         by_key = Window.partitionBy("product_id").orderBy("arrived_on")
@@ -129,7 +133,9 @@ class Plain:
             clauses = (
                 "when matched and not (t.valid_to <=> s.valid_to) then update set * when not matched then insert *"
             )
-            self.merge(versions, "silver_products", "t.product_id = s.product_id and t.valid_from = s.valid_from", clauses)
+            self.merge(
+                versions, "silver_products", "t.product_id = s.product_id and t.valid_from = s.valid_from", clauses
+            )
 
     # -- gold ---------------------------------------------------------------------------------------------------
 
@@ -159,9 +165,13 @@ class Plain:
             .agg(F.countDistinct("order_id").alias("orders"), F.sum("sales_value").alias("revenue")),
             "fct_revenue",
         )
-        paid = payments.where("not _is_deleted").groupBy("customer_id").agg(
-            F.sum(F.expr("if(status in ('succeeded', 'refunded'), amount - amount_refunded, 0)")).alias("cents"),
-            F.count("*").alias("payments"),
+        paid = (
+            payments.where("not _is_deleted")
+            .groupBy("customer_id")
+            .agg(
+                F.sum(F.expr("if(status in ('succeeded', 'refunded'), amount - amount_refunded, 0)")).alias("cents"),
+                F.count("*").alias("payments"),
+            )
         )
         bought = orders.groupBy("customer_id").agg(F.count("*").alias("orders"), F.sum("total_price").alias("value"))
         customers = self.table("silver_customers").where("not _is_deleted")

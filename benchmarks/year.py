@@ -83,7 +83,14 @@ def main() -> None:
     land = [executable("lakehouse"), "sample", "land", "--end-date", END]
     land += ["--weeks", str(chosen.weeks)] if chosen.weeks else []
     run = [executable("lakehouse"), "run"]
-    script = [sys.executable, "-m", "benchmarks.plain", str(ours / "landing"), str(plain / "out"), str(plain / "known.json")]
+    script = [
+        sys.executable,
+        "-m",
+        "benchmarks.plain",
+        str(ours / "landing"),
+        str(plain / "out"),
+        str(plain / "known.json"),
+    ]
     stop = [executable("lakehouse"), "engine", "stop"]
     plain.mkdir(parents=True)
     try:

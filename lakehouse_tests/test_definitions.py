@@ -38,9 +38,7 @@ def test_every_contract_is_a_bronze_and_a_silver_asset_with_a_quarantine(
         assert {f"bronze/{table}", f"silver/{table}", f"silver/{table}__quarantine"} <= keys
 
 
-def test_every_rule_and_check_of_a_contract_is_an_asset_check(
-    graph: Any, contracts: dict[str, Contract]
-) -> None:
+def test_every_rule_and_check_of_a_contract_is_an_asset_check(graph: Any, contracts: dict[str, Contract]) -> None:
     for contract in contracts.values():
         found = {key.name for key in graph.asset_check_keys if key.asset_key == dg.AssetKey(["silver", contract.table])}
         assert found == set(check_names(contract))
@@ -78,9 +76,7 @@ def test_every_source_of_dbt_is_a_silver_asset(graph: Any) -> None:
         assert dg.AssetKey([source["source_name"], source["name"]]) in keys
 
 
-def test_only_bronze_is_partitioned_and_as_its_contract_says(
-    graph: Any, contracts: dict[str, Contract]
-) -> None:
+def test_only_bronze_is_partitioned_and_as_its_contract_says(graph: Any, contracts: dict[str, Contract]) -> None:
     kinds = {
         "daily": dg.DailyPartitionsDefinition,
         "weekly": dg.WeeklyPartitionsDefinition,

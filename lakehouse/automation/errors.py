@@ -12,7 +12,7 @@ _KNOWN = (
     ),
     (
         re.compile(r"\[TABLE_OR_VIEW_NOT_FOUND\][^`]*`([^`]+)`(?:\.`([^`]+)`)?"),
-        "There is no table or view {0}. `lakehouse sql \"show tables in serving\"` lists what readers read.",
+        'There is no table or view {0}. `lakehouse sql "show tables in serving"` lists what readers read.',
     ),
     (re.compile(r"\[PARSE_SYNTAX_ERROR\]\s*(.*?)(?:\n|$)"), "The SQL cannot be read: {0}"),
     (re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\]\s*(.*?)(?:\n|$)"), "{0}"),

@@ -63,12 +63,12 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
         files=files,
         landed=landed_days,
         silver=silver,
-        gold=_gold_reason(spark, settings, dict(contracts), silver),
+        gold=gold_reason(spark, settings, dict(contracts), silver),
         unreachable=unreachable,
     )
 
 
-def _gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], silver: Sequence[str]) -> str | None:
+def gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], silver: Sequence[str]) -> str | None:
     if not dbt.buildable_marts(settings, contracts):
         return None
     read = dbt.tables_read(settings, contracts)

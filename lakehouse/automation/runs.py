@@ -15,6 +15,9 @@ _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+GOLD = "gold and release"
+
+
 @dataclass(frozen=True)
 class Planned:
     """One Dagster run to do: its name for people, its assets, tags and configuration."""
@@ -59,17 +62,22 @@ class Outcome:
 def plan_runs(
     pending: Pending, contracts: Mapping[str, Contract], repository: dg.RepositoryDefinition | Any
 ) -> list[Planned]:
-    """The runs that do what is pending: bronze by grain, then silver and gold together."""
+    """The runs that do what is pending: bronze by grain, then silver, then gold and its release.
+
+    Gold is a run of its own: a batch of one table that is held back must not keep the others from readers.
+    """
     runs = [_bronze_run(ranges) for ranges in bronze_runs(pending, contracts)]
     graph = repository.asset_graph
     keys: set[dg.AssetKey] = set()
     for table in pending.silver:
         keys |= set(graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys)
+    if keys:
+        runs.append(Planned("silver", tuple(sorted(keys))))
     if pending.gold is not None:
         groups = {"staging", "gold", "serving"}
-        keys |= {node.key for node in graph.asset_nodes if node.group_name in groups and node.is_materializable}
-    if keys:
-        runs.append(Planned("silver, gold and release" if pending.gold else "silver", tuple(sorted(keys))))
+        gold = [node.key for node in graph.asset_nodes if node.group_name in groups and node.is_materializable]
+        if gold:
+            runs.append(Planned(GOLD, tuple(sorted(gold))))
     return runs
 
 

@@ -52,7 +52,9 @@ def contract_reference(contract: Contract) -> dict[str, Any]:
         return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 
-def table_schema(columns: Sequence[tuple[str, str, str]], tags: dict[str, dict[str, str]] | None = None) -> dg.TableSchema:
+def table_schema(
+    columns: Sequence[tuple[str, str, str]], tags: dict[str, dict[str, str]] | None = None
+) -> dg.TableSchema:
     """(name, type, description) → Dagster's column schema."""
     return dg.TableSchema(
         [dg.TableColumn(name, kind, text, tags=(tags or {}).get(name)) for name, kind, text in columns]
@@ -60,7 +62,11 @@ def table_schema(columns: Sequence[tuple[str, str, str]], tags: dict[str, dict[s
 
 
 def asset_tags(contract: Contract) -> dict[str, str]:
-    return {"source": contract.source, "delivery": contract.delivery, **({"domain": contract.domain} if contract.domain else {})}
+    return {
+        "source": contract.source,
+        "delivery": contract.delivery,
+        **({"domain": contract.domain} if contract.domain else {}),
+    }
 
 
 def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:

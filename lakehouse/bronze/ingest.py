@@ -134,7 +134,7 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
     damaged = "cast(text as binary) <> bytes" if is_utf8 else "true"
     if contract.format == "csv":
         # A record ends at a line break outside quotes. Possessive, so that no input makes it backtrack.
-        split = "regexp_extract_all(text, '(?:[^\"\\\\r\\\\n]++|\"[^\"]*+\"|\")++', 0)"
+        split = 'regexp_extract_all(text, \'(?:[^"\\\\r\\\\n]++|"[^"]*+"|")++\', 0)'
     else:
         # Inside an object, because Spark reads a first array and passes over whatever follows it.
         array = """from_json(concat('{"records":', text, '}'), 'records array<string>').records"""

@@ -120,7 +120,9 @@ def refuse_oversized(files: Iterable[LandedFile]) -> None:
     oversized = [file for file in files if file.size > LARGEST_FILE]
     if oversized:
         names = ", ".join(f"{file.path} ({file.size / 1024**3:.1f} GiB)" for file in oversized)
-        raise LandingError(f"Files larger than 1 GiB in landing: {names}. Split them, keeping whole records, and rerun.")
+        raise LandingError(
+            f"Files larger than 1 GiB in landing: {names}. Split them, keeping whole records, and rerun."
+        )
 
 
 def refuse_unopenable(landing: str, files: Iterable[LandedFile]) -> None:
@@ -128,7 +130,9 @@ def refuse_unopenable(landing: str, files: Iterable[LandedFile]) -> None:
     unopenable = [file.path for file in files if ":" in file.path]
     if unopenable and "://" not in landing:
         names = ", ".join(unopenable)
-        raise LandingError(f"Files with a colon in their name in landing, which Spark cannot open: {names}. Rename them.")
+        raise LandingError(
+            f"Files with a colon in their name in landing, which Spark cannot open: {names}. Rename them."
+        )
 
 
 def first_day(landing: str, contract: Contract) -> date | None:

@@ -27,7 +27,9 @@ def sql(query: str, how: str, limit: int) -> None:
     names = frame.columns
     rows = (frame.limit(limit + 1) if limit else frame).collect()
     cut = bool(limit) and len(rows) > limit
-    WRITERS[how](names, [row.asDict(recursive=True) if how == "json" else list(row) for row in (rows[:limit] if cut else rows)])
+    WRITERS[how](
+        names, [row.asDict(recursive=True) if how == "json" else list(row) for row in (rows[:limit] if cut else rows)]
+    )
     if cut:
         click.echo(f"(the first {limit:,} rows; --limit 0 shows all)", err=True)
 

@@ -50,10 +50,14 @@ def show_command(release_id: int | None) -> None:
         raise click.ClickException(
             f"There is no release {release_id if release_id is not None else 'yet'}. `lakehouse release list` shows them."
         )
-    click.echo(f"Release {found.release_id}: {found.status} at {found.at:%Y-%m-%d %H:%M:%S} UTC by run {found.run_id or '-'}")
+    click.echo(
+        f"Release {found.release_id}: {found.status} at {found.at:%Y-%m-%d %H:%M:%S} UTC by run {found.run_id or '-'}"
+    )
     if found.reason:
         click.echo(found.reason)
-    gold = [[name, version, f"{found.row_counts.get(name, 0):,}"] for name, version in sorted(found.gold_versions.items())]
+    gold = [
+        [name, version, f"{found.row_counts.get(name, 0):,}"] for name, version in sorted(found.gold_versions.items())
+    ]
     write_table(["gold table", "version", "rows"], gold)
     silver = [[n, v, found.silver_batches.get(n, "")] for n, v in sorted(found.silver_versions.items())]
     write_table(["silver table", "version", "batch"], silver)

@@ -16,7 +16,7 @@ from rich.table import Table
 from lakehouse.automation import pending as work
 from lakehouse.automation.instance import heal_dead_runs, pools_in_use, prepare_home
 from lakehouse.automation.instance import instance as dagster_instance
-from lakehouse.automation.runs import Outcome, Planned, events, execute, plan_runs, pools_of, tell
+from lakehouse.automation.runs import GOLD, Outcome, Planned, events, execute, plan_runs, pools_of, tell
 from lakehouse.bronze.partitions import record_start
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.client import connect
@@ -65,7 +65,11 @@ def run(dry_run: bool) -> None:
             console.print(f"{table}: {count} file(s) in landing have an arrival day in the future; they wait for it.")
         if pending.is_empty:
             last = releases.current(spark)
-            said = f"Release {last.release_id} is in force." if last else "Nothing has landed yet; try `lakehouse sample land`."
+            said = (
+                f"Release {last.release_id} is in force."
+                if last
+                else "Nothing has landed yet; try `lakehouse sample land`."
+            )
             console.print(f"Nothing to do. {said}")
             return
         if dry_run:
@@ -116,7 +120,9 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
         for run_id in heal_dead_runs(instance):
             console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
         for planned in plan_runs(pending, contracts, definitions.get_repository_def()):
-            # What did not fail goes on: silver takes whatever bronze has.
+            # What did not fail goes on: silver takes whatever bronze has, gold whatever silver has.
+            if planned.title == GOLD and work.gold_reason(spark, here, contracts, ()) is None:
+                continue
             _run_one(planned, definitions, instance, outcome, console)
     return outcome
 
@@ -207,7 +213,9 @@ def _say_end(outcome: Outcome, spark: Any, console: Console, seconds: float) -> 
         console.print(f"Failed: {failure}", style="red", markup=False)
     now = releases.current(spark)
     if outcome.release is not None:
-        console.print(f"[bold]Release {outcome.release}[/bold] is in force, after {seconds:.0f} s. Read it in the schema `serving`.")
+        console.print(
+            f"[bold]Release {outcome.release}[/bold] is in force, after {seconds:.0f} s. Read it in the schema `serving`."
+        )
     elif now is not None:
         console.print(f"No new release; readers still read release {now.release_id}. ({seconds:.0f} s)")
     else:

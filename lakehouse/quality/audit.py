@@ -59,7 +59,11 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
     named[CONSERVATION] = ("Every record that landed has exactly one disposition.", "completeness", True)
     if contract.freshness_fail:
         hours = contract.freshness_fail.total_seconds() / 3600
-        named[FRESHNESS] = (f"The newest data is at most {hours:g} hours old. Warns; never blocks.", "timeliness", False)
+        named[FRESHNESS] = (
+            f"The newest data is at most {hours:g} hours old. Warns; never blocks.",
+            "timeliness",
+            False,
+        )
     return named
 
 
@@ -111,7 +115,10 @@ def _result(contract: Contract, item: _Compiled, measured: Measured, batch: int)
 
 def _metric(name: str, condition: dict[str, str], definition: dict[str, str], comparison: str = "") -> dict[str, Any]:
     metric = f"m_{name}"
-    return {f"{metric} {comparison}".strip(): {"name": name, **{f"{metric} {k}": v for k, v in definition.items()}} | condition}
+    return {
+        f"{metric} {comparison}".strip(): {"name": name, **{f"{metric} {k}": v for k, v in definition.items()}}
+        | condition
+    }
 
 
 def _rule(contract: Contract, rule: RowRule, views: Views, landed: int) -> _Compiled:
@@ -287,7 +294,11 @@ def _repeated(contract: Contract, check: BatchCheck, views: Views) -> str:
     # Of a table with history, the versions that hold now: a key has one of them, and many that are past.
     held_now = "_is_visible and valid_to is null" if contract.history == "full" else "not _is_deleted"
     rows = f"select {columns} from {views.folded} where {held_now} and {known}"
-    if set(check.columns) != set(contract.keys) and contract.table in views.references and contract.history == "current":
+    if (
+        set(check.columns) != set(contract.keys)
+        and contract.table in views.references
+        and contract.history == "current"
+    ):
         same_key = " and ".join(f"held.{quote(key)} = new.{quote(key)}" for key in contract.keys)
         held = ", ".join(f"held.{quote(column)}" for column in check.columns)
         rows += (

@@ -72,7 +72,9 @@ def _scan_class() -> type:
     return Scan
 
 
-def scan(spark: SparkSession, checks: Mapping[str, Sequence[dict[str, Any]]], names: Sequence[str]) -> dict[str, Measured]:
+def scan(
+    spark: SparkSession, checks: Mapping[str, Sequence[dict[str, Any]]], names: Sequence[str]
+) -> dict[str, Measured]:
     """Evaluates SodaCL checks, given by dataset (a table or temporary view). Each check has one of `names` as `name`.
 
     Returns a result for every name: a check that Soda left out (it drops what it cannot evaluate, and one unknown

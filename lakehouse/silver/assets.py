@@ -95,7 +95,9 @@ def _specs(contract: Contract, references: Sequence[str]) -> list[dg.AssetSpec]:
             description=f"Records of {contract.title} that were not applied, with every reason; personal data masked. "
             "One row per record.",
             metadata={
-                "dagster/column_schema": table_schema([(f.name, f.type, f.comment) for f in QUARANTINE if f.name != "header"]),
+                "dagster/column_schema": table_schema(
+                    [(f.name, f.type, f.comment) for f in QUARANTINE if f.name != "header"]
+                ),
                 "dagster/table_name": f"{contract.silver_table}__quarantine",
             },
             **common,
@@ -105,10 +107,7 @@ def _specs(contract: Contract, references: Sequence[str]) -> list[dg.AssetSpec]:
         view = contract.child_view(column)
         child_schema = [*_described(child_columns(contract, column)), *_TECHNICAL[1:]]
         lineage = dg.TableColumnLineage(
-            {
-                child.name: [dg.TableColumnDep(asset_key=key, column_name=column.name)]
-                for child in column.children
-            }
+            {child.name: [dg.TableColumnDep(asset_key=key, column_name=column.name)] for child in column.children}
             | {name: [dg.TableColumnDep(asset_key=key, column_name=name)] for name in contract.keys}
         )
         specs.append(

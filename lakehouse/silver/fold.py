@@ -210,7 +210,11 @@ def _judged_sightings(
         rows.sparkSession, list(following.items()), [Field("_arrived_on", "date"), Field("_deletes_on", "date")]
     )
     sequence = rows.schema["_sequence"].dataType.simpleString()
-    unplaced = f"cast(null as {sequence}) as _sequence", "cast(null as string) as _file", "cast(null as bigint) as _position"
+    unplaced = (
+        f"cast(null as {sequence}) as _sequence",
+        "cast(null as string) as _file",
+        "cast(null as bigint) as _position",
+    )
     sightings = rows.selectExpr(
         *map(quote, keys), "_arrived_on", "_hash", "_sequence", "_file", "_position", "'row' as _kind"
     ).unionByName(
@@ -220,9 +224,7 @@ def _judged_sightings(
     )
     if state is not None and last is not None:
         sightings = sightings.unionByName(
-            state.selectExpr(
-                *map(quote, keys), f"date'{last}' as _arrived_on", "_hash", *unplaced, "'held' as _kind"
-            )
+            state.selectExpr(*map(quote, keys), f"date'{last}' as _arrived_on", "_hash", *unplaced, "'held' as _kind")
         )
     # One order for all windows, so that they share one sort.
     by_key = f"partition by {_keys(keys)} order by _arrived_on, _kind desc, _sequence desc, _file, _position"

@@ -178,7 +178,9 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
             end"""
     known = ", ".join(literal(column.source_name) for column in contract.columns)
     paths = ", ".join(
-        f"get_json_object(record, {literal('$.' + path)})" for path in contract.sequence if contract.delivery == "changes"
+        f"get_json_object(record, {literal('$.' + path)})"
+        for path in contract.sequence
+        if contract.delivery == "changes"
     )
     unknown = f"map_filter(_fields, (k, v) -> v is not null and k not in ({known}))"
     return document.selectExpr(
@@ -225,18 +227,22 @@ def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
     unknown = ", ".join(f"_csv._c{i} as {quote(name)}" for i, name in enumerate(names) if name not in known)
     rescued = f"nullif(to_json(struct({unknown})), '{{}}')" if unknown else "cast(null as string)"
     text = "if(is_decoded, record, null)"  # a key in the wrong encoding is no key
-    return raw.selectExpr("*", f"from_csv({text}, '{fields}, _corrupt string', {options}) as _csv").selectExpr(
-        "*",
-        f"map({pairs})  as _fields" if pairs else "cast(map() as map<string,string>) as _fields",
-        f"{rescued} as _rescued",
-        "false as _is_deleted",
-        "record as _content",
-        "cast(array() as array<string>) as _sequence_text",
-        f"""case
+    return (
+        raw.selectExpr("*", f"from_csv({text}, '{fields}, _corrupt string', {options}) as _csv")
+        .selectExpr(
+            "*",
+            f"map({pairs})  as _fields" if pairs else "cast(map() as map<string,string>) as _fields",
+            f"{rescued} as _rescued",
+            "false as _is_deleted",
+            "record as _content",
+            "cast(array() as array<string>) as _sequence_text",
+            f"""case
             when not is_decoded then 'bytes that are not text in the encoding of the contract'
             when _csv._corrupt is not null then 'not a CSV record of {len(names)} fields, as its header has'
             end as _unreadable""",
-    ).drop("_csv")  # its shape is that of this header, and the frames of all headers are put together
+        )
+        .drop("_csv")
+    )  # its shape is that of this header, and the frames of all headers are put together
 
 
 def _sequence_parts(contract: Contract) -> list[tuple[str, str]]:

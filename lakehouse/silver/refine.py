@@ -90,6 +90,7 @@ def refine(
     Raises BatchBlockedError (the audit failed) and TableShapeError (the state has columns of another type).
     """
     started = time.monotonic()
+    _unstage(f"{storage}/_staging/{contract.table}")  # what a killed batch left
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
     state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
@@ -182,10 +183,15 @@ def _stage(stack: ExitStack, spark: SparkSession, storage: str, table: str, name
     batch at the latest, so that a killed one leaves nothing behind for long.
     """
     place = f"{storage}/_staging/{table}/{name}"
+    stack.callback(_unstage, place)
     frame.write.mode("overwrite").parquet(place)
-    if "://" not in storage:
-        stack.callback(shutil.rmtree, place, ignore_errors=True)
     return spark.read.parquet(place)
+
+
+def _unstage(place: str) -> None:
+    """Removes a staging folder. On storage that only the engine reaches it stays until the table's next batch."""
+    if "://" not in place:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _overview(raw: DataFrame) -> tuple[int, list[date], list[str]]:
@@ -363,7 +369,9 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
     return [replace(result, samples=tuple(samples.get(result.name, ()))) for result in results]
 
 
-def _commit_quarantine(spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, count: int) -> None:
+def _commit_quarantine(
+    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, count: int
+) -> None:
     """Replaces what a batch that died before its commit may have left; then it is as if written once."""
     held = [note["batch"] for _, note in notes(spark, contract.quarantine_table) if note.get("kind") == "quarantine"]
     if not count and not any(since is None or before > since for before in held):

@@ -125,5 +125,3 @@ def child_rows(contract: Contract, column: Column, version: int | None = None) -
 def child_columns(contract: Contract, column: Column) -> list[Column]:
     """The columns of a child view, less the technical ones."""
     return [*(contract.column(key) for key in contract.keys), *column.children]
-
-

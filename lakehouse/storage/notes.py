@@ -37,9 +37,7 @@ def notes(spark: SparkSession, table: str) -> list[tuple[int, dict[str, Any]]]:
     else:
         rows = spark.sql(f"describe history {table}").select("version", "userMetadata").collect()
         texts = [(int(row["version"]), row["userMetadata"]) for row in rows]
-    return [
-        (version, json.loads(text)[_MARK]) for version, text in texts if text and text.startswith(f'{{"{_MARK}":')
-    ]
+    return [(version, json.loads(text)[_MARK]) for version, text in texts if text and text.startswith(f'{{"{_MARK}":')]
 
 
 def local_log(table: str) -> Path | None:

@@ -74,7 +74,9 @@ def ensure(
         spark.sql(f"alter table {table} add columns ({', '.join(field.ddl for field in missing)})")
     wanted = {field.name: _canonical(field.type) for field in fields if field.name in actual}
     wrong = [
-        f"{name} is {actual[name]}, expected {kind}" for name, kind in wanted.items() if _canonical(actual[name]) != kind
+        f"{name} is {actual[name]}, expected {kind}"
+        for name, kind in wanted.items()
+        if _canonical(actual[name]) != kind
     ]
     if wrong:
         raise TableShapeError(table, wrong)

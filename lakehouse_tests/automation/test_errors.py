@@ -18,7 +18,10 @@ from lakehouse.settings import Settings
             RuntimeError("[TABLE_OR_VIEW_NOT_FOUND] The table or view `serving`.`nothing` cannot be found. Verify…"),
             "There is no table or view serving.nothing.",
         ),
-        (RuntimeError("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'.\n== SQL =="), "The SQL cannot be read: Syntax"),
+        (
+            RuntimeError("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'.\n== SQL =="),
+            "The SQL cannot be read: Syntax",
+        ),
         (RuntimeError(""), "RuntimeError"),
         (RuntimeError("one\ntwo"), "one\ntwo"),
     ],

@@ -291,5 +291,3 @@ def test_a_killed_engine_is_replaced(shop: Shop) -> None:
     status = json.loads((shop.home / "engine" / "engine.json").read_text())
     os.kill(status["pid"], 9)
     assert shop.row("select count(*) as n from serving.fct_orders")["n"] > 5000
-
-
