@@ -19,6 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # whoever uses Spark has the mark, also without saying so
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
+    # Tests of the engine kill engines and close sessions; they come after those that share one.
+    items.sort(key=lambda item: "lakehouse_tests/engine/" in item.path.as_posix())
 
 
 @pytest.fixture(scope="session", autouse=True)
