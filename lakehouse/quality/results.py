@@ -1,7 +1,7 @@
 """One evaluated check, and the table that remembers them all."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
@@ -82,7 +82,3 @@ def remember(spark: SparkSession, results: Sequence[CheckResult], contract_versi
     ]
     frame = tables.local_rows(spark, rows, _COLUMNS[:-1]).selectExpr("*", "current_timestamp() as evaluated_at")
     tables.append(frame, CHECK_RESULTS)
-
-
-def as_record(result: CheckResult) -> dict[str, Any]:
-    return asdict(result)
