@@ -19,8 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # whoever uses Spark has the mark, also without saying so
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
-    # Tests of the engine kill engines and close sessions; they come after those that share one.
-    items.sort(key=lambda item: "lakehouse_tests/engine/" in item.path.as_posix())
+    items.sort(key=lambda item: next((n for n, part in enumerate(_LAST, 1) if part in item.path.as_posix()), 0))
+
+
+_LAST = ("lakehouse_tests/engine/", "lakehouse_tests/e2e/")
+"""Tests that come after those that share one engine: of the engine, which kill engines and close sessions, and then
+those that run for minutes on an engine of their own, while the shared one ends for being idle."""
 
 
 @pytest.fixture(scope="session", autouse=True)
