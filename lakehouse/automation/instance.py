@@ -4,6 +4,7 @@ import os
 
 import dagster as dg
 
+from lakehouse.automation.event_log import keep_connections
 from lakehouse.settings import Settings
 
 _CONFIG = """\
@@ -51,7 +52,13 @@ def prepare_home(settings: Settings) -> None:
 def instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance of this lakehouse; the UI shows what it holds."""
     prepare_home(settings)
-    return dg.DagsterInstance.get()
+    found = dg.DagsterInstance.get()
+    # Dagster configures Python's logging anew at the start of each run. That closes the handlers of runs under way in
+    # other threads of this process, and locks up where one is just writing an event: so it is done once, here.
+    handlers = found.get_yaml_python_handlers()
+    found.get_yaml_python_handlers = lambda: handlers  # type: ignore[method-assign]
+    keep_connections(found)
+    return found
 
 
 STARTED_BY = {"lakehouse/started_by": "lakehouse run"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from lakehouse.bronze.ingest import pending_files, taken_files
+from lakehouse.bronze.ingest import files_taken, pending_files
 from lakehouse.bronze.landing import landed_files
 from lakehouse.bronze.partitions import floor, next_period, periods
 from lakehouse.contracts.model import Contract, Partition
@@ -45,10 +45,11 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
     landed_days: dict[str, list[date]] = {}
     unreachable: dict[str, int] = {}
     silver = []
+    taken = files_taken(spark)
     for contract in contracts.values():
         landed = landed_files(settings.landing_dir, contract, spark)
         landed_days[contract.table] = sorted({file.arrived_on for file in landed})
-        pending = pending_files(landed, taken_files(spark, contract))
+        pending = pending_files(landed, taken.get(contract.table, ()))
         if ahead := [file for file in pending if file.arrived_on > today]:
             unreachable[contract.table] = len(ahead)
         pending = [file for file in pending if file.arrived_on <= today]
@@ -89,34 +90,28 @@ def gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], 
 
 
 @dataclass(frozen=True)
-class Ranges:
-    """Arrival periods to materialize in one run: keys of the first and the last, and the tables it is for."""
+class Stretch:
+    """Arrival periods of one bronze table to materialize in one run: keys of the first and the last."""
 
-    partition: Partition | None
+    table: str
     first: date | None
     last: date | None
-    tables: tuple[str, ...]
 
 
-def bronze_runs(pending: Pending, contracts: Mapping[str, Contract]) -> list[Ranges]:
-    """The fewest runs that take what is pending: one a partition grain and contiguous stretch of periods.
+def bronze_runs(pending: Pending, contracts: Mapping[str, Contract]) -> list[Stretch]:
+    """The fewest runs that take what is pending: one a table and contiguous stretch of periods.
 
     A period in which nothing ever landed is bridged: materializing it says, rightly, that nothing arrived.
     """
     found = []
-    for partition in ("daily", "weekly", "monthly"):
-        tables = [table for table in pending.bronze if contracts[table].partition == partition]
-        if not tables:
+    for table, days in pending.bronze.items():
+        partition = contracts[table].partition
+        if partition is None:
+            found.append(Stretch(table, None, None))
             continue
-        days = sorted({day for table in tables for day in pending.bronze[table]})
-        landed = {floor(day, partition) for table in tables for day in pending.landed[table]}
-        for first, last in _bridged(periods(days, partition), landed, partition):
-            end = next_period(last, partition)
-            within = tuple(t for t in tables if any(first <= day < end for day in pending.bronze[t]))
-            found.append(Ranges(partition, first, last, within))
-    unpartitioned = tuple(table for table in pending.bronze if contracts[table].partition is None)
-    if unpartitioned:
-        found.append(Ranges(None, None, None, unpartitioned))
+        landed = {floor(day, partition) for day in pending.landed[table]}
+        runs = _bridged(periods(days, partition), landed, partition)
+        found += [Stretch(table, first, last) for first, last in runs]
     return found
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from lakehouse.automation.errors import explain
 from lakehouse.automation.instance import STARTED_BY
-from lakehouse.automation.pending import Pending, Ranges, bronze_runs
+from lakehouse.automation.pending import Pending, Stretch, bronze_runs
 from lakehouse.contracts.model import Contract
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -16,14 +16,19 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 GOLD = "gold and release"
+RUNS_AT_ONCE = 3
+"""Runs that `lakehouse run` executes at a time. Most of a small batch is waiting: for plans, commits and Dagster's log;
+more than three fill no more of a small machine, and hold more in the engine's memory at once."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One Dagster run to do: its name for people, its assets, tags and configuration."""
+    """One Dagster run to do: its name for people, its assets, the titles of the runs that it waits for, tags and
+    configuration."""
 
     title: str
     assets: tuple[dg.AssetKey, ...]
+    after: frozenset[str] = frozenset()
     tags: dict[str, str] = field(default_factory=dict)
     partition_key: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -62,33 +67,41 @@ class Outcome:
 def plan_runs(
     pending: Pending, contracts: Mapping[str, Contract], repository: dg.RepositoryDefinition | Any
 ) -> list[Planned]:
-    """The runs that do what is pending: bronze by grain, then silver, then gold and its release.
+    """The runs that do what is pending, each with those that it waits for: of every table bronze, then silver (also
+    after the tables that it refers to), then gold and its release.
 
-    Gold is a run of its own: a batch of one table that is held back must not keep the others from readers.
+    A table is a run of its own, so that tables that know nothing of each other are worked on at once, and a batch that
+    is held back keeps no other from readers.
     """
-    runs = [_bronze_run(ranges) for ranges in bronze_runs(pending, contracts)]
+    runs: list[Planned] = []
+    last: dict[str, str] = {}
+    for stretch in bronze_runs(pending, contracts):
+        runs.append(_bronze_run(stretch, last.get(stretch.table)))
+        last[stretch.table] = runs[-1].title
     graph = repository.asset_graph
-    keys: set[dg.AssetKey] = set()
     for table in pending.silver:
-        keys |= set(graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys)
-    if keys:
-        runs.append(Planned("silver", tuple(sorted(keys))))
+        node = graph.get(dg.AssetKey(["silver", table]))
+        parents = {key.path[1] for key in node.parent_keys if key.path[0] == "silver"}
+        after = {f"silver {parent}" for parent in parents if parent in pending.silver} | {last.get(table, "")}
+        runs.append(Planned(f"silver {table}", tuple(sorted(node.execution_set_asset_keys)), frozenset(after - {""})))
     if pending.gold is not None:
         groups = {"staging", "gold", "serving"}
         gold = [node.key for node in graph.asset_nodes if node.group_name in groups and node.is_materializable]
         if gold:
-            runs.append(Planned(GOLD, tuple(sorted(gold))))
+            runs.append(Planned(GOLD, tuple(sorted(gold)), frozenset(run.title for run in runs)))
     return runs
 
 
-def _bronze_run(ranges: Ranges) -> Planned:
-    assets = tuple(dg.AssetKey(["bronze", table]) for table in ranges.tables)
-    if ranges.first is None or ranges.last is None:
-        return Planned("bronze", assets)
-    first, last = ranges.first.isoformat(), ranges.last.isoformat()
+def _bronze_run(stretch: Stretch, before: str | None) -> Planned:
+    """`before`: the title of the table's run for its stretch before this one."""
+    title, assets = f"bronze {stretch.table}", (dg.AssetKey(["bronze", stretch.table]),)
+    after = frozenset({before} if before else ())
+    if stretch.first is None or stretch.last is None:
+        return Planned(title, assets, after)
+    first, last = stretch.first.isoformat(), stretch.last.isoformat()
     if first == last:
-        return Planned(f"bronze {first}", assets, partition_key=first)
-    return Planned(f"bronze {first} to {last}", assets, tags={_RANGE_START: first, _RANGE_END: last})
+        return Planned(f"{title} {first}", assets, after, partition_key=first)
+    return Planned(f"{title} {first} to {last}", assets, after, tags={_RANGE_START: first, _RANGE_END: last})
 
 
 def pools_of(planned: Planned, definitions: dg.Definitions) -> set[str]:

@@ -4,8 +4,11 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import click
@@ -16,7 +19,7 @@ from rich.table import Table
 from lakehouse.automation import pending as work
 from lakehouse.automation.instance import heal_dead_runs, pools_in_use, prepare_home
 from lakehouse.automation.instance import instance as dagster_instance
-from lakehouse.automation.runs import GOLD, Outcome, Planned, events, execute, plan_runs, pools_of, tell
+from lakehouse.automation.runs import GOLD, RUNS_AT_ONCE, Outcome, Planned, events, execute, plan_runs, pools_of, tell
 from lakehouse.bronze.partitions import record_start
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.client import connect
@@ -119,58 +122,105 @@ def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pe
     with dagster_instance(here) as instance, log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
         for run_id in heal_dead_runs(instance):
             console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
-        for planned in plan_runs(pending, contracts, definitions.get_repository_def()):
-            # What did not fail goes on: silver takes whatever bronze has, gold whatever silver has.
-            if planned.title == GOLD and work.gold_reason(spark, here, contracts, ()) is None:
-                continue
-            _run_one(planned, definitions, instance, outcome, console)
+        runs = plan_runs(pending, contracts, definitions.get_repository_def())
+        _run_all(runs, _Workers(definitions, instance), outcome, console, lambda: _is_gold_due(spark, here, contracts))
     return outcome
 
 
-def _wait_for_pools(planned: Planned, definitions: Any, instance: Any, console: Console) -> None:
-    """A table has one writer at a time: waits while a run of Dagster's daemon or UI holds one that this run needs."""
-    told: dict[str, str] = {}
-    while held := pools_in_use(instance, pools_of(planned, definitions)):
-        if held != told:
-            for pool, run_id in held.items():
-                console.print(f"Waiting: run {run_id[:8]} holds {pool}. (If its process is dead, delete it in the UI.)")
-            told = held
-        time.sleep(2)
+def _is_gold_due(spark: Any, here: Settings, contracts: dict[str, Any]) -> bool:
+    return work.gold_reason(spark, here, contracts, ()) is not None
 
 
-def _run_one(planned: Planned, definitions: Any, instance: Any, outcome: Outcome, console: Console) -> None:
-    _wait_for_pools(planned, definitions, instance, console)
-    run_id = str(uuid.uuid4())
-    outcome.run_ids.append(run_id)
-    console.print(f"[bold]{planned.title}[/bold]")
-    problem: list[BaseException] = []
-    succeeded: list[bool] = []
-    failures = len(outcome.failures)
+@dataclass
+class _Running:
+    """A run under way, and how far its log has been told."""
 
-    def work_it() -> None:
-        try:
-            succeeded.append(execute(planned, definitions, instance, run_id))
-        except BaseException as raised:
-            problem.append(raised)
-
-    worker = threading.Thread(target=work_it, daemon=True)
-    worker.start()
+    planned: Planned
+    run_id: str
+    ended: "Future[bool]"
     cursor: str | None = None
-    started: dict[str, float] = {}
-    while True:
-        alive = worker.is_alive()
-        entries, cursor = events(instance, run_id, cursor)
-        for entry in entries:
-            line = tell(outcome, started, entry)
-            if line:
-                console.print(f"  {line}")
-        if not alive:
-            break
-        worker.join(0.5)
-    if problem:
-        raise problem[0]
-    if not all(succeeded) and len(outcome.failures) == failures:
-        outcome.failures.append(f"{planned.title}: run {run_id[:8]} failed outside of its steps; `make ui` shows why.")
+    started: dict[str, float] = field(default_factory=dict)
+    has_told_failure: bool = False
+
+
+class _Workers:
+    """Threads that execute runs, each with a Spark session of its own. They end with the process: Ctrl-C waits for none."""
+
+    def __init__(self, definitions: Any, instance: Any) -> None:
+        self.definitions, self.instance = definitions, instance
+        self._work: SimpleQueue[_Running] = SimpleQueue()
+        for _ in range(RUNS_AT_ONCE):
+            threading.Thread(target=self._loop, daemon=True).start()
+
+    def start(self, planned: Planned) -> _Running:
+        running = _Running(planned, str(uuid.uuid4()), Future())
+        self._work.put(running)
+        return running
+
+    def _loop(self) -> None:
+        while True:
+            running = self._work.get()
+            try:
+                running.ended.set_result(execute(running.planned, self.definitions, self.instance, running.run_id))
+            except BaseException as problem:
+                running.ended.set_exception(problem)
+
+
+def _run_all(
+    runs: Sequence[Planned], workers: _Workers, outcome: Outcome, console: Console, is_gold_due: Callable[[], bool]
+) -> None:
+    """Executes the runs, some at once, each after those that it waits for, and tells what happens meanwhile.
+
+    What did not fail goes on: silver takes whatever bronze has, gold whatever silver has.
+    """
+    waiting, under_way, ended = list(runs), list[_Running](), set[str]()
+    told: dict[str, str] = {}
+    while waiting or under_way:
+        for planned in [run for run in waiting if run.after <= ended]:
+            if len(under_way) == RUNS_AT_ONCE or _is_held(planned, workers, told, console):
+                continue
+            waiting.remove(planned)
+            if planned.title != GOLD or is_gold_due():
+                under_way.append(workers.start(planned))
+                outcome.run_ids.append(under_way[-1].run_id)
+        if not under_way and waiting:
+            time.sleep(2)  # all are held by others
+        wait([running.ended for running in under_way], timeout=0.3, return_when=FIRST_COMPLETED)
+        for running in list(under_way):
+            has_ended = running.ended.done()
+            _tell(running, workers.instance, outcome, console)
+            if has_ended:
+                under_way.remove(running)
+                ended.add(running.planned.title)
+                _settle(running, outcome)
+
+
+def _is_held(planned: Planned, workers: _Workers, told: dict[str, str], console: Console) -> bool:
+    """Whether a run of Dagster's daemon or UI holds a pool that this run needs: a table has one writer at a time."""
+    held = pools_in_use(workers.instance, pools_of(planned, workers.definitions))
+    for pool, run_id in held.items():
+        if told.get(pool) != run_id:
+            console.print(f"Waiting: run {run_id[:8]} holds {pool}. (If its process is dead, delete it in the UI.)")
+            told[pool] = run_id
+    return bool(held)
+
+
+def _tell(running: _Running, instance: Any, outcome: Outcome, console: Console) -> None:
+    entries, running.cursor = events(instance, running.run_id, running.cursor)
+    failures = len(outcome.failures)
+    for entry in entries:
+        line = tell(outcome, running.started, entry)
+        if line:
+            console.print(f"  {line}")
+    running.has_told_failure |= len(outcome.failures) > failures
+
+
+def _settle(running: _Running, outcome: Outcome) -> None:
+    """A run that failed without a step of it saying so must not end as a success. Raises what the run raised."""
+    if not running.ended.result() and not running.has_told_failure:
+        outcome.failures.append(
+            f"{running.planned.title}: run {running.run_id[:8]} failed outside of its steps; `make ui` shows why."
+        )
 
 
 def _closing_table(outcome: Outcome) -> Table:

@@ -1,4 +1,4 @@
-"""The client side: one Spark Connect session a process."""
+"""The client side: one Spark Connect session a thread, for a session's settings hold for all that is done in it."""
 
 import os
 import socket
@@ -20,8 +20,9 @@ _RETRIES = {"max_retries": 5, "max_backoff": 2000}
 """Spark's client retries a lost server for more than ten minutes; ours is either back within seconds or not at all."""
 
 _lock = threading.RLock()
-_held: dict[tuple[int, str], "SparkSession"] = {}
-"""(pid, url) → session: a forked child must not use its parent's channel, nor a new engine the old one's session."""
+_held: dict[tuple[int, str, int], "SparkSession"] = {}
+"""(pid, url, thread) → session: a forked child must not use its parent's channel, nor a new engine the old one's
+session, nor a thread another's, whose settings (the note of a commit) are not its own."""
 
 
 def remote_url(settings: Settings) -> str:
@@ -36,7 +37,7 @@ def remote_url(settings: Settings) -> str:
 
 
 def connect(settings: Settings) -> "SparkSession":
-    """The Connect session of this process, with a server behind it that answered just now.
+    """The Connect session of this thread, with a server behind it that answered just now.
 
     The first call starts the embedded engine where none runs (`settings.spark_remote` names another server instead);
     later calls return the same session, or a new one where engine or session have died. The process's time zone
@@ -46,7 +47,7 @@ def connect(settings: Settings) -> "SparkSession":
         problem: Exception | None = None
         for _ in range(2):  # the engine may end, being idle, between finding and calling it
             url = remote_url(settings)
-            session = _held.get((os.getpid(), url))
+            session = _held.get((os.getpid(), url, threading.get_ident()))
             try:
                 if session is None:
                     return _open(url)
@@ -59,7 +60,7 @@ def connect(settings: Settings) -> "SparkSession":
 
 
 def reconnect(settings: Settings) -> "SparkSession":
-    """A new session, whatever this process held before: for a caller whose query failed because the engine died."""
+    """A new session, whatever this thread held before: for a caller whose query failed because the engine died."""
     with _lock:
         _forget()
         return connect(settings)
@@ -74,11 +75,11 @@ def _open(url: str) -> "SparkSession":
     warnings.filterwarnings("ignore", message="ReleaseExecute failed")
     _check_port(url)
     _forget()
-    session = SparkSession.builder.remote(url).getOrCreate()
+    session = SparkSession.builder.remote(url).create()
     session.client._retry_policy.update(_RETRIES)
     _apply(session)
     session.sql("select 1").collect()
-    _held[(os.getpid(), url)] = session
+    _held[(os.getpid(), url, threading.get_ident())] = session
     return session
 
 
@@ -89,14 +90,18 @@ def _apply(session: "SparkSession") -> None:
 
 
 def _forget() -> None:
-    """Lets go of every session of this process, also one that other code has made the default."""
+    """Lets go of every session of this thread, also one that other code has made its own, and of threads that ended."""
     from pyspark.sql.connect.session import SparkSession
 
-    sessions: list[Any] = [*_held.values(), SparkSession._default_session, SparkSession.getActiveSession()]
-    _held.clear()
-    SparkSession._default_session = None
-    SparkSession._active_session = threading.local()
-    for session in sessions:
+    living = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+    gone: list[Any] = [_held.pop(key) for key in list(_held) if key[2] not in living]
+    gone.append(SparkSession.getActiveSession())
+    SparkSession._active_session.session = None
+    held: list[Any] = list(_held.values())
+    if SparkSession._default_session not in held:
+        gone.append(SparkSession._default_session)
+        SparkSession._default_session = None
+    for session in gone:
         if session is not None and not session.is_stopped:
             _close(session)
 

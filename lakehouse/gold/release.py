@@ -19,6 +19,7 @@ from lakehouse.gold.serving import masks_digest, serving_query
 from lakehouse.silver import ledger, state
 from lakehouse.silver.masks import KEYS_TABLE
 from lakehouse.storage import tables
+from lakehouse.storage.notes import last_commit
 from lakehouse.storage.tables import Field, literal, quote
 
 RELEASES = "ops.releases"
@@ -143,11 +144,8 @@ def gold_now(spark: SparkSession, schema: str, names: list[str]) -> dict[str, in
 
 def _is_at(spark: SparkSession, table: str, version: int) -> bool:
     """Whether the table's newest commit is that version, or a restore to it."""
-    row = spark.sql(f"describe history {table} limit 1").first()
-    if row is None:
-        return False
-    restored = row["operation"] == "RESTORE" and (row["operationParameters"] or {}).get("version") == str(version)
-    return bool(row["version"] == version or restored)
+    newest, operation, parameters = last_commit(spark, table)
+    return newest == version or (operation == "RESTORE" and str(parameters.get("version")) == str(version))
 
 
 def restore_gold(spark: SparkSession, schema: str, release: Release | None) -> list[str]:

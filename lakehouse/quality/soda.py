@@ -48,7 +48,18 @@ class _EagerSession:
         self._spark = spark
 
     def sql(self, sqlQuery: str) -> _EagerFrame:  # noqa: N803 - the name that Soda passes
-        return _EagerFrame(self._spark.sql(sqlQuery))
+        return _EagerFrame(_query(self._spark, sqlQuery))
+
+
+def _query(spark: SparkSession, text: str) -> DataFrame:
+    """`spark.sql` of a query, without asking the server twice: that sends the text once as a command, to learn whether
+    it is one, and again when its rows are read. What Soda sends is never a command."""
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.plan import SQL
+
+    session: Any = spark
+    frame: Any = ConnectFrame.withPlan(SQL(text), session)
+    return frame
 
 
 @dataclass(frozen=True)

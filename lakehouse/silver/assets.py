@@ -193,9 +193,9 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
 def _results(
     context: dg.AssetExecutionContext, contract: Contract, spark: Any, key: dg.AssetKey, refined: Refined | None
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    exists = tables.exists(spark, contract.silver_table)
-    rows = spark.table(contract.silver_table).count() if exists else 0
-    metadata: dict[str, Any] = {"dagster/row_count": int(rows)}
+    quarantine, *children = (f"{contract.table}__quarantine", *(contract.child_view(c) for c in contract.child_tables))
+    rows = _row_counts(spark, [contract.silver_table, contract.quarantine_table, *children])
+    metadata: dict[str, Any] = {"dagster/row_count": rows[contract.silver_table]}
     if refined is None:
         context.log.info(f"{contract.silver_table}: nothing new in bronze")
         metadata["landed"] = 0
@@ -218,16 +218,21 @@ def _results(
     yield dg.MaterializeResult(asset_key=key, metadata=metadata)
     for check in checks:
         yield _check(key, check)
-    held = spark.table(contract.quarantine_table).count() if tables.exists(spark, contract.quarantine_table) else 0
     yield dg.MaterializeResult(
-        asset_key=["silver", f"{contract.table}__quarantine"], metadata={"dagster/row_count": int(held)}
+        asset_key=["silver", quarantine], metadata={"dagster/row_count": rows[contract.quarantine_table]}
     )
-    for column in contract.child_tables:
-        view = contract.child_view(column)
-        children = spark.table(view).count() if tables.exists(spark, view) else 0
-        yield dg.MaterializeResult(
-            asset_key=["silver", view.split(".")[1]], metadata={"dagster/row_count": int(children)}
-        )
+    for view in children:
+        yield dg.MaterializeResult(asset_key=["silver", view.split(".")[1]], metadata={"dagster/row_count": rows[view]})
+
+
+def _row_counts(spark: Any, names: Sequence[str]) -> dict[str, int]:
+    """Rows by table or view, in one query; 0 for what does not exist yet."""
+    there = [name for name in names if tables.exists(spark, name)]
+    counts = dict.fromkeys(names, 0)
+    if there:
+        listed = ", ".join(f"(select count(*) from {name})" for name in there)
+        counts |= {name: int(count) for name, count in zip(there, spark.sql(f"select {listed}").first(), strict=True)}
+    return counts
 
 
 def _check(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:

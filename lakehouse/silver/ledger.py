@@ -1,6 +1,8 @@
 """ops.batches: what became of every record, one row a batch. Derived: each row repeats the note of a commit of silver."""
 
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -32,26 +34,22 @@ def ensure_table(spark: SparkSession, storage: str) -> None:
     tables.ensure(spark, storage, BATCHES, _COLUMNS, comment="Dispositions of all records. One row per batch.")
 
 
+def _committed(spark: SparkSession, contract: Contract) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(version, note) of the batches committed to the state table, newest first."""
+    return ((version, note) for version, note in notes(spark, contract.state_table) if note.get("kind") == "refine")
+
+
 def last_note(spark: SparkSession, contract: Contract) -> tuple[int, dict[str, Any]] | None:
     """(version, note) of the newest batch committed to the state table; None before the first."""
-    found = [(version, note) for version, note in notes(spark, contract.state_table) if note.get("kind") == "refine"]
-    return found[0] if found else None
+    return next(_committed(spark, contract), None)
 
 
 def heal(spark: SparkSession, contract: Contract) -> int:
     """Adds the rows that ops.batches lacks, from the notes of the state's commits; returns how many."""
-    committed = [(v, note) for v, note in notes(spark, contract.state_table) if note.get("kind") == "refine"]
-    if not committed:
+    if last_note(spark, contract) is None:
         return 0
-    known = {
-        row["silver_version"]
-        for row in spark.table(BATCHES)
-        .where(F.col("table_name") == contract.table)
-        .select("silver_version")
-        .distinct()
-        .collect()
-    }
-    missing = [(version, note) for version, note in committed if version not in known]
+    known = _newest_known(spark, contract)
+    missing = list(takewhile(lambda found: found[0] > known, _committed(spark, contract)))
     if missing:
         rows = [
             (
@@ -69,5 +67,17 @@ def heal(spark: SparkSession, contract: Contract) -> int:
             )
             for version, note in missing
         ]
-        tables.append(tables.local_rows(spark, rows, _COLUMNS), BATCHES)
+        said = {"kind": "ledger", "table": contract.table, "silver_version": missing[0][0]}
+        tables.append(tables.local_rows(spark, rows, _COLUMNS), BATCHES, said)
     return len(missing)
+
+
+def _newest_known(spark: SparkSession, contract: Contract) -> int:
+    """The newest commit of the state that ops.batches has a row of; -1 for none. Told by the notes of its own commits,
+    and by its rows where those are gone from the log."""
+    told = (note["silver_version"] for _, note in notes(spark, BATCHES) if note.get("table") == contract.table)
+    known = next(told, None)
+    if known is None:
+        rows = spark.table(BATCHES).where(F.col("table_name") == contract.table)
+        known = rows.agg(F.max("silver_version")).collect()[0][0]
+    return -1 if known is None else int(known)

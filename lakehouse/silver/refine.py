@@ -7,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import partial, reduce
+from itertools import takewhile
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
@@ -69,8 +70,8 @@ class BatchBlockedError(Exception):
 def pending_batch(spark: SparkSession, contract: Contract) -> tuple[int | None, int | None]:
     """(the last batch that silver holds, the newest that bronze has); equal when there is nothing to do."""
     done = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
-    taken = notes(spark, contract.bronze_table) if tables.exists(spark, contract.bronze_table) else []
-    return (done[1]["batch"] if done else None), (taken[0][1]["batch"] if taken else None)
+    taken = next(notes(spark, contract.bronze_table), None) if tables.exists(spark, contract.bronze_table) else None
+    return (done[1]["batch"] if done else None), (taken[1]["batch"] if taken else None)
 
 
 def refine(
@@ -95,12 +96,12 @@ def refine(
     check_results.ensure_table(spark, storage)
     state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
     ledger.heal(spark, contract)
+    last = ledger.last_note(spark, contract)
     done, newest = pending_batch(spark, contract)
     if newest is None or (newest == done and not full_refresh):
-        if done is not None:
-            state.ensure_views(spark, storage, contract)
+        if last is not None:
+            _ensure_views(spark, storage, contract, last[1])
         return None
-    last = ledger.last_note(spark, contract)
     since = None if full_refresh or last is None else last[1]["batch"]
     if since is not None and _is_replaced(spark, contract, since):
         since = None
@@ -139,6 +140,7 @@ def refine(
             "run_id": run_id,
             "seconds": round(time.monotonic() - started, 3),
             "committed_at": datetime.now(UTC).isoformat(),
+            "views": state.views_digest(contract),
         }
         refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
         _commit_quarantine(spark, contract, parsed, since, newest, refused)
@@ -146,7 +148,7 @@ def refine(
     version = ledger.last_note(spark, contract)
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
-            pool.submit(state.ensure_views, spark, storage, contract),
+            pool.submit(_ensure_views, spark, storage, contract, previous),
             pool.submit(ledger.heal, spark, contract),
             pool.submit(check_results.remember, spark, results, contract.version, run_id),
         ]
@@ -165,9 +167,17 @@ def refine(
     )
 
 
+def _ensure_views(spark: SparkSession, storage: str, contract: Contract, before: dict[str, Any]) -> None:
+    """Makes the public views, unless the batch before made the same ones and they are still there."""
+    is_same = before.get("views") == state.views_digest(contract)
+    if not is_same or not all(tables.exists(spark, view) for view in state.views(contract)):
+        state.ensure_views(spark, storage, contract)
+
+
 def _is_replaced(spark: SparkSession, contract: Contract, since: int) -> bool:
     """Whether bronze has, since then, replaced records that silver may hold: they are gone, so all is folded anew."""
-    return any(note["batch"] > since and note.get("replaced") for _, note in notes(spark, contract.bronze_table))
+    newer = takewhile(lambda found: found[1]["batch"] > since, notes(spark, contract.bronze_table))
+    return any(note.get("replaced") for _, note in newer)
 
 
 def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
@@ -272,30 +282,35 @@ def _summary(
     parsed: DataFrame, classified: DataFrame, others: DataFrame | None
 ) -> tuple[dict[str, int], int, str | None]:
     """(records by disposition, rows that a snapshot no longer had, the newest event time as ISO text)."""
-    counts = dict.fromkeys(DISPOSITIONS, 0)
-    refused = parsed.where("_refused is not null").groupBy("_refused").count().collect()
-    counts |= {row["_refused"]: row["count"] for row in refused}
-    if others is not None:
-        for row in others.groupBy("disposition").count().collect():
-            counts[row["disposition"]] += row["count"]
-    rows_deleted = 0
-    newest = None
     is_time = dict(classified.dtypes)["_sequence"].startswith("struct<s0:timestamp")
-    grouped = (
+    newest_time = "cast(max(_sequence.s0) as string)" if is_time else "cast(null as string)"
+    of_events = (
         classified.where("disposition is not null")
         .groupBy("disposition", "_is_record")
-        .agg(
-            F.count("*").alias("records"),
-            F.expr("cast(max(_sequence.s0) as string)" if is_time else "cast(null as string)").alias("newest"),
-        )
+        .agg(F.count("*").alias("records"), F.expr(newest_time).alias("newest"))
     )
-    for row in grouped.collect():
+    of_refused = parsed.where("_refused is not null").groupBy(F.col("_refused").alias("disposition"))
+    parts = [of_events, _counted(of_refused)]
+    if others is not None:
+        parts.append(_counted(others.groupBy("disposition")))
+    counts = dict.fromkeys(DISPOSITIONS, 0)
+    rows_deleted = 0
+    newest = None
+    for row in reduce(lambda one, other: one.unionByName(other), parts).collect():  # one query for all
         if row["_is_record"]:
             counts[row["disposition"]] += row["records"]
         elif row["disposition"] == "deleted":
             rows_deleted += row["records"]
         newest = _latest(newest, row["newest"])
     return counts, rows_deleted, newest
+
+
+def _counted(grouped: GroupedData) -> DataFrame:
+    return grouped.agg(
+        F.lit(True).alias("_is_record"),
+        F.count("*").alias("records"),
+        F.lit(None).cast("string").alias("newest"),
+    )
 
 
 def _latest(*moments: str | None) -> str | None:
@@ -373,8 +388,8 @@ def _commit_quarantine(
     spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, count: int
 ) -> None:
     """Replaces what a batch that died before its commit may have left; then it is as if written once."""
-    held = [note["batch"] for _, note in notes(spark, contract.quarantine_table) if note.get("kind") == "quarantine"]
-    if not count and not any(since is None or before > since for before in held):
+    _, held = next(notes(spark, contract.quarantine_table), (0, None))
+    if not count and (held is None or (since is not None and held["batch"] <= since)):
         return
     refused = parsed.where("_refused is not null").selectExpr(
         "_record as record",

@@ -1,5 +1,7 @@
 """The tables and views of one contract in silver: the state, the quarantine, and what people read."""
 
+import hashlib
+
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Column, Contract
@@ -78,19 +80,29 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebu
     )
 
 
+def views(contract: Contract) -> dict[str, str]:
+    """The public views and their SQL: they read the newest state, so that they change with the contract alone."""
+    return {
+        contract.silver_table: visible_rows(contract),
+        **{contract.child_view(column): child_rows(contract, column) for column in contract.child_tables},
+        f"{contract.silver_table}__quarantine": (
+            f"select\n    {masked_record(contract)} as record,\n    "
+            + ",\n    ".join(field.name for field in QUARANTINE[2:])
+            + f"\nfrom {contract.quarantine_table}"
+        ),
+    }
+
+
+def views_digest(contract: Contract) -> str:
+    """Changes whenever a view has to be made anew: with columns, types and masks."""
+    shape = [(field.name, field.type) for field in state_fields(contract)]
+    return hashlib.sha256(repr((views(contract), shape)).encode()).hexdigest()[:16]
+
+
 def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> None:
-    """Points the public views at the newest state. Done after the first commit, and cheap to repeat."""
-    tables.create_view(spark, storage, contract.silver_table, visible_rows(contract))
-    for column in contract.child_tables:
-        tables.create_view(spark, storage, contract.child_view(column), child_rows(contract, column))
-    tables.create_view(
-        spark,
-        storage,
-        f"{contract.silver_table}__quarantine",
-        f"select\n    {masked_record(contract)} as record,\n    "
-        + ",\n    ".join(field.name for field in QUARANTINE[2:])
-        + f"\nfrom {contract.quarantine_table}",
-    )
+    """Points the public views at the newest state. Idempotent."""
+    for name, query in views(contract).items():
+        tables.create_view(spark, storage, name, query)
 
 
 def visible_rows(contract: Contract, version: int | None = None) -> str:

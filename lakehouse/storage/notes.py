@@ -15,29 +15,60 @@ _CONF = "spark.databricks.delta.commitInfo.userMetadata"
 _MARK = "lakehouse"
 
 
+def note_text(note: dict[str, Any]) -> str:
+    """A note as Delta keeps it, for the writer option `userMetadata`."""
+    return json.dumps({_MARK: note}, separators=(",", ":"))
+
+
 @contextmanager
 def commit_note(spark: SparkSession, note: dict[str, Any] | None) -> Iterator[None]:
-    """Every commit inside the block carries `note`. A session conf reaches MERGE too, over Spark Connect; it is
-    always unset, or the next statement of the session would carry it as well."""
+    """Every commit of the session inside the block carries `note`: for MERGE, which takes no option. The conf is always
+    unset, or the next statement would carry it as well."""
     if note is None:
         yield
         return
-    spark.conf.set(_CONF, json.dumps({_MARK: note}, separators=(",", ":")))
+    spark.conf.set(_CONF, note_text(note))
     try:
         yield
     finally:
         spark.conf.unset(_CONF)
 
 
-def notes(spark: SparkSession, table: str) -> list[tuple[int, dict[str, Any]]]:
-    """(version, note) of every commit of `table` that carries one and is still in its log, newest first."""
-    texts: list[tuple[int, str | None]]
+def notes(spark: SparkSession, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(version, note) of every commit of `table` that carries one and is still in its log, newest first.
+
+    Read as far as the caller goes: most ask for the newest alone, and a log may have thousands.
+    """
+    for version, text in _texts(spark, table):
+        if text and text.startswith(f'{{"{_MARK}":'):
+            yield version, json.loads(text)[_MARK]
+
+
+def _texts(spark: SparkSession, table: str) -> Iterator[tuple[int, str | None]]:
     if (log := local_log(table)) is not None:
-        texts = [(version, _user_metadata(path, path.stat().st_mtime_ns)) for version, path in reversed(_commits(log))]
+        for version, path in reversed(_commits(log)):
+            yield version, (_commit_info(path, path.stat().st_mtime_ns) or {}).get("userMetadata")
     else:
-        rows = spark.sql(f"describe history {table}").select("version", "userMetadata").collect()
-        texts = [(int(row["version"]), row["userMetadata"]) for row in rows]
-    return [(version, json.loads(text)[_MARK]) for version, text in texts if text and text.startswith(f'{{"{_MARK}":')]
+        for row in spark.sql(f"describe history {table}").select("version", "userMetadata").collect():
+            yield int(row["version"]), row["userMetadata"]
+
+
+def last_commit(spark: SparkSession, table: str) -> tuple[int, str, dict[str, str]]:
+    """(version, operation, its parameters) of the table's newest commit, as Delta names them.
+
+    Raises LookupError where the table has none: its log is gone.
+    """
+    log = local_log(table)
+    commits = _commits(log) if log is not None else []
+    if commits:
+        version, path = commits[-1]
+        info = _commit_info(path, path.stat().st_mtime_ns)
+        if info is not None:
+            return version, str(info.get("operation")), dict(info.get("operationParameters") or {})
+    row = spark.sql(f"describe history {table} limit 1").first()
+    if row is None:
+        raise LookupError(f"{table} has no history; expected at least its creation. Was its _delta_log removed?")
+    return int(row["version"]), str(row["operation"]), dict(row["operationParameters"] or {})
 
 
 def local_log(table: str) -> Path | None:
@@ -47,21 +78,17 @@ def local_log(table: str) -> Path | None:
     return log if log.is_dir() else None
 
 
-def newest_local_version(log: Path) -> int | None:
-    commits = _commits(log)
-    return commits[-1][0] if commits else None
-
-
 def _commits(log: Path) -> list[tuple[int, Path]]:
     """(version, file) of the commits in a log, oldest first."""
     return sorted((int(path.stem), path) for path in log.glob("*.json") if path.stem.isdigit())
 
 
 @lru_cache(maxsize=10_000)
-def _user_metadata(path: Path, written: int) -> str | None:
-    """What a commit's file says; commits never change, but a table may be made anew. (Delta writes the commit's description as the first line.)"""
+def _commit_info(path: Path, written: int) -> dict[str, Any] | None:
+    """What a commit's file says of the commit; `written` is in the key because a table may be made anew at its place."""
     with path.open() as lines:
         for line in lines:
             if '"commitInfo"' in line[:20]:
-                return json.loads(line)["commitInfo"].get("userMetadata")
+                found: dict[str, Any] = json.loads(line)["commitInfo"]
+                return found
     return None

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
 
-from lakehouse.storage.notes import commit_note, local_log, newest_local_version
+from lakehouse.storage.notes import commit_note, last_commit, note_text
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,13 @@ class TableShapeError(Exception):
         )
 
 
+def _writer(frame: DataFrame, note: dict[str, Any] | None) -> DataFrameWriter:
+    writer = frame.write.format("delta")
+    return writer if note is None else writer.option("userMetadata", note_text(note))
+
+
 def append(frame: DataFrame, table: str, note: dict[str, Any] | None = None) -> None:
-    with commit_note(frame.sparkSession, note):
-        frame.write.format("delta").mode("append").saveAsTable(table)
+    _writer(frame, note).mode("append").saveAsTable(table)
 
 
 def overwrite(
@@ -161,15 +165,13 @@ def overwrite(
     shaped = frame
     if fields is not None:
         shaped = frame.select(*(frame[quote(f.name)].alias(f.name, metadata={"comment": f.comment}) for f in fields))
-    writer = shaped.write.format("delta").mode("overwrite").option("overwriteSchema", str(fields is not None).lower())
-    with commit_note(frame.sparkSession, note):
-        writer.saveAsTable(table)
+    writer = _writer(shaped, note).mode("overwrite").option("overwriteSchema", str(fields is not None).lower())
+    writer.saveAsTable(table)
 
 
 def replace_where(frame: DataFrame, table: str, predicate: str, note: dict[str, Any] | None = None) -> None:
     """Replaces the rows for which `predicate` holds by those of `frame`, in one commit."""
-    with commit_note(frame.sparkSession, note):
-        frame.write.format("delta").mode("overwrite").option("replaceWhere", predicate).saveAsTable(table)
+    _writer(frame, note).mode("overwrite").option("replaceWhere", predicate).saveAsTable(table)
 
 
 def merge(source: DataFrame, table: str, on: str, clauses: str, note: dict[str, Any] | None = None) -> None:
@@ -186,12 +188,7 @@ def merge(source: DataFrame, table: str, on: str, clauses: str, note: dict[str, 
 
 def version(spark: SparkSession, table: str) -> int:
     """The table's newest version."""
-    if (log := local_log(table)) is not None and (newest := newest_local_version(log)) is not None:
-        return newest
-    row = spark.sql(f"describe history {table} limit 1").first()
-    if row is None:
-        raise LookupError(f"{table} has no history; expected at least its creation. Was its _delta_log removed?")
-    return int(row["version"])
+    return last_commit(spark, table)[0]
 
 
 def restore(spark: SparkSession, table: str, to_version: int) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.automation.pending import Pending, Ranges, bronze_runs
+from lakehouse.automation.pending import Pending, Stretch, bronze_runs
 from lakehouse.bronze.partitions import floor, next_period, periods, record_start, recorded_starts, start_of
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
@@ -21,13 +21,13 @@ def days(first: str, count: int) -> list[date]:
     return [date.fromisoformat(first) + timedelta(days=n) for n in range(count)]
 
 
-def test_a_year_of_two_tables_is_one_run_a_grain(contracts: dict[str, Contract]) -> None:
+def test_a_year_is_one_run_a_table(contracts: dict[str, Contract]) -> None:
     orders, payments, products = days("2025-01-01", 365), days("2025-01-03", 360), days("2025-01-05", 1)
     bronze = {"shopify_orders": orders, "stripe_payments": payments, "catalog_products": products}
-    runs = bronze_runs(Pending(bronze=bronze, landed=bronze), contracts)
-    assert runs == [
-        Ranges("daily", orders[0], orders[-1], ("shopify_orders", "stripe_payments")),
-        Ranges("weekly", date(2024, 12, 30), date(2024, 12, 30), ("catalog_products",)),
+    assert bronze_runs(Pending(bronze=bronze, landed=bronze), contracts) == [
+        Stretch("shopify_orders", orders[0], orders[-1]),
+        Stretch("stripe_payments", payments[0], payments[-1]),
+        Stretch("catalog_products", date(2024, 12, 30), date(2024, 12, 30)),
     ]
 
 
@@ -42,11 +42,10 @@ def test_a_day_on_which_nothing_landed_is_bridged_and_one_already_taken_is_not(c
     ]
 
 
-def test_unpartitioned_tables_share_a_run(contracts: dict[str, Contract]) -> None:
-    day = days("2026-01-01", 1)
-    bronze = {"marketing_campaigns": day, "marketing_coupon_redemptions": day}
-    (run,) = bronze_runs(Pending(bronze=bronze, landed=bronze), contracts)
-    assert run == Ranges(None, None, None, ("marketing_campaigns", "marketing_coupon_redemptions"))
+def test_an_unpartitioned_table_is_one_run_whatever_arrived(contracts: dict[str, Contract]) -> None:
+    bronze = {"marketing_campaigns": days("2026-01-01", 3)}
+    runs = bronze_runs(Pending(bronze=bronze, landed=bronze), contracts)
+    assert runs == [Stretch("marketing_campaigns", None, None)]
 
 
 @pytest.mark.parametrize(

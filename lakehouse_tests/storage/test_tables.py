@@ -44,7 +44,7 @@ def test_the_note_reaches_append_overwrite_replace_and_merge_and_is_unset_afterw
     tables.overwrite(one, table, {"n": "overwrite"})
     assert unset(spark)
     tables.append(one, table)  # carries none
-    found = notes(spark, table)
+    found = list(notes(spark, table))
     assert [note["n"] for _, note in found] == ["overwrite", 'merge "quoted" ü', "replace", "append"]
     assert [version for version, _ in found] == [5, 4, 3, 2]
 
@@ -58,7 +58,7 @@ def test_the_note_is_unset_also_when_the_statement_fails(spark: Any, table: str)
     with pytest.raises(RuntimeError), commit_note(spark, {"n": "lost"}):
         raise RuntimeError
     assert unset(spark)
-    assert notes(spark, table) == []
+    assert list(notes(spark, table)) == []
     assert rows(spark, table) == [(1, "a"), (2, "b")]
     assert not any("merge_source" in found.name for found in spark.catalog.listTables())
 
