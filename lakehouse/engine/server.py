@@ -53,6 +53,7 @@ def prepare_environment(engine_dir: Path, java: Java) -> None:
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["SPARK_LAUNCHER_OPTS"] = "-XX:-UsePerfData"  # else files in /tmp/hsperfdata_<user>
+    os.environ["MALLOC_ARENA_MAX"] = "2"  # else each of the JVM's many threads keeps memory of its own
     os.environ["TZ"] = "UTC"
     os.environ["TMPDIR"] = str(engine_dir / "tmp")
     tempfile.tempdir = None  # forget the folder chosen before

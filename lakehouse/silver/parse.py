@@ -29,14 +29,20 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> Da
     (names of the rules of severity error that it breaks, in the contract's order).
     """
     texts = _csv_texts(raw, contract, headers) if contract.format == "csv" else _json_texts(raw, contract)
-    typed = texts.selectExpr(
-        *(f"{typed_value(column, _raw(column))} as {quote(column.name)}" for column in contract.columns),
-        f"{_type_errors(contract)} as _type_errors",
+    nested = [column for column in contract.columns if _is_nested(column)]
+    # Each in a step of its own, for Spark would read the JSON of a value again in every expression that names it.
+    opened = texts.selectExpr("*", *(f"{_opened(column, _raw(column))} as {_opened_name(column)}" for column in nested))
+    typed = opened.selectExpr(
+        *(
+            f"{typed_value(column, _raw(column), _opened_name(column))} as {quote(column.name)}"
+            for column in contract.columns
+        ),
+        "_fields",
         "_rescued",
         "_is_deleted",
         "_sequence_text",
         "_content",
-        *(f"{_raw(column)} as {_raw_name(column)}" for column in contract.columns if _is_nested(column)),
+        *map(_opened_name, nested),
         "_unreadable",
         "record as _record",
         "header as _header",
@@ -46,7 +52,7 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> Da
     )
     hashed = typed.selectExpr(
         *map(quote, contract.column_names),
-        "_type_errors",
+        f"{_type_errors(contract)} as _type_errors",
         "_rescued",
         "_is_deleted",
         f"{sequence_struct(contract)} as _sequence",
@@ -63,22 +69,39 @@ def _raw(column: Column) -> str:
     return f"try_element_at(_fields, {literal(column.source_name)})"
 
 
-def _raw_name(column: Column) -> str:
-    return quote(f"_text_{column.name}")
+def _opened_name(column: Column) -> str:
+    return quote(f"_opened_{column.name}")
 
 
-def typed_value(column: Column, text: str) -> str:
-    """SQL that reads `text`, a string expression, as the column's type; NULL where it cannot be read so."""
+def _opened(column: Column, text: str) -> str:
+    """SQL of a nested value's JSON, one level read: elements and fields still as text."""
+    if column.children:
+        return f"from_json({text}, '{'array<map<string,string>>' if _is_array(column) else 'map<string,string>'}')"
+    return f"from_json({text}, {literal('array<string>' if _element_type(column.type) else column.type)})"
+
+
+def typed_value(column: Column, text: str, opened: str | None = None) -> str:
+    """SQL that reads `text`, a string expression, as the column's type; NULL where it cannot be read so. `opened` is
+    what a nested value's text says, where that is known already."""
+    if not _is_nested(column):
+        return _scalar(column.type, column.format, text)
+    opened = opened or _opened(column, text)
     if column.children:
         fields = ", ".join(
             f"{literal(child.name)}, {typed_value(child, f'try_element_at(x, {literal(child.source_name)})')}"
             for child in column.children
         )
-        if column.type.startswith("array<"):
-            return f"transform(from_json({text}, 'array<map<string,string>>'), x -> named_struct({fields}))"
-        held = f"filter(array(from_json({text}, 'map<string,string>')), x -> x is not null)"  # no object, no struct
+        if _is_array(column):
+            return f"transform({opened}, x -> named_struct({fields}))"
+        held = f"filter(array({opened}), x -> x is not null)"  # no object, no struct
         return f"transform({held}, x -> named_struct({fields}))[0]"
-    return _scalar(column.type, column.format, text)
+    if element := _element_type(column.type):
+        return f"transform({opened}, x -> {_scalar(element, None, 'x')})"
+    return opened
+
+
+def _is_array(column: Column) -> bool:
+    return column.type.startswith("array<")
 
 
 def _scalar(kind: str, form: str | None, text: str) -> str:
@@ -93,10 +116,6 @@ def _scalar(kind: str, form: str | None, text: str) -> str:
     if form and kind in ("timestamp", "date"):
         parsed = f"try_to_timestamp({text}, {literal(form)})"
         return f"cast({parsed} as date)" if kind == "date" else parsed
-    if element := _element_type(kind):
-        return f"transform(from_json({text}, 'array<string>'), x -> {_scalar(element, None, 'x')})"
-    if kind.startswith(("array<", "map<", "struct<")):
-        return f"from_json({text}, {literal(kind)})"
     if kind.startswith("decimal"):
         # A number with more decimals than the type keeps is an error, not a silent rounding.
         wide = f"try_cast(trim({text}) as decimal(38,18))"
@@ -120,33 +139,36 @@ def _is_nested(column: Column) -> bool:
 def _type_errors(contract: Contract) -> str:
     """SQL for the names of the columns that hold a value which is not of their type."""
     cases = [
-        f"case when {_broken(column, _raw(column))} then {literal(column.name)} end"
+        f"case when {_broken(column, _raw(column), quote(column.name), _opened_name(column))} "
+        f"then {literal(column.name)} end"
         for column in contract.columns
         if column.type != _TEXT
     ]
     return f"filter(array({', '.join(cases)}), x -> x is not null)" if cases else "cast(array() as array<string>)"
 
 
-def _broken(column: Column, text: str) -> str:
-    """SQL: whether `text`, or anything inside it, is there but cannot be read as the type it should have."""
-    if element := _element_type(column.type):
-        inside = "false" if element == _TEXT else f"x is not null and {_scalar(element, None, 'x')} is null"
-        elements = f"from_json({text}, 'array<string>')"
-        return f"({text} is not null and ({elements} is null or exists({elements}, x -> {inside})))"
-    if not column.children:
-        return f"({text} is not null and {typed_value(column, text)} is null)"
-    is_array = column.type.startswith("array<")
-    elements = f"from_json({text}, '{'array<map<string,string>>' if is_array else 'map<string,string>'}')"
-    inside = " or ".join(
-        ["x is null"]
-        + [
-            _broken(child, f"try_element_at(x, {literal(child.source_name)})")
-            for child in column.children
-            if child.type != _TEXT
-        ]
-    )
-    held = elements if is_array else f"array({elements})"
-    return f"({text} is not null and ({elements} is null or exists({held}, x -> {inside})))"
+def _broken(column: Column, text: str, value: str, opened: str | None = None) -> str:
+    """SQL: whether `text`, or anything inside it, is there while `value`, what was read of it, is not."""
+    if not _is_nested(column):
+        return f"({text} is not null and {value} is null)"
+    opened = opened or _opened(column, text)
+    if column.children:
+        inside = " or ".join(
+            ["x is null"]
+            + [
+                _broken(child, f"try_element_at(x, {literal(child.source_name)})", f"v.{quote(child.name)}")
+                for child in column.children
+                if child.type != _TEXT
+            ]
+        )
+        texts, values = (opened, value) if _is_array(column) else (f"array({opened})", f"array({value})")
+    elif element := _element_type(column.type):
+        inside = "false" if element == _TEXT else "x is not null and v is null"
+        texts, values = opened, value
+    else:
+        return f"({text} is not null and {opened} is null)"
+    any_inside = f"exists(zip_with({texts}, {values}, (x, v) -> {inside}), is_broken -> is_broken)"
+    return f"({text} is not null and ({opened} is null or {any_inside}))"
 
 
 def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
@@ -277,7 +299,7 @@ def sequence_type(contract: Contract) -> str:
 def content_hash(contract: Contract) -> str:
     """SQL for a hash of the business columns. NULLs are hashed by place, since xxhash64 alone passes them over; nested
     values are hashed as the text that they arrived as."""
-    values = [_raw_name(column) if _is_nested(column) else quote(column.name) for column in contract.columns]
+    values = [_raw(column) if _is_nested(column) else quote(column.name) for column in contract.columns]
     nulls = ", ".join(f"if({value} is null, '1', '0')" for value in values)
     return f"xxhash64({', '.join(values)}, concat({nulls}))"
 

@@ -2,9 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial, reduce
@@ -35,6 +35,9 @@ from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import quote
 
 SAMPLES_PER_CHECK = 5
+INTERPRETED_UP_TO = 20_000
+"""Records of a batch, up to which its plans are not compiled."""
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 _COMMITTED = ("applied", "noop", "deleted")
 
 
@@ -117,12 +120,14 @@ def refine(
     with ExitStack() as stack:
         held = spark.table(contract.state_table) if since is not None else None
         stage = partial(_stage, stack, spark, storage, contract.table)
-        parsed = stage("parsed", _parsed(raw, contract, headers, previous.get("watermark")))
+        with _small(spark, landed):
+            parsed = stage("parsed", _parsed(raw, contract, headers, previous.get("watermark")))
         events, others = _classify(stage, parsed, contract, held, days, last_day)
         classified = stage("classified", events)
-        counts, rows_deleted, watermark = _summary(parsed, classified, others)
-        results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
-        results = _with_samples(results, parsed, contract)
+        with _small(spark, landed):
+            counts, rows_deleted, watermark = _summary(parsed, classified, others)
+            results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
+            results = _with_samples(results, parsed, contract)
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
@@ -196,6 +201,24 @@ def _stage(stack: ExitStack, spark: SparkSession, storage: str, table: str, name
     stack.callback(_unstage, place)
     frame.write.mode("overwrite").parquet(place)
     return spark.read.parquet(place)
+
+
+@contextmanager
+def _small(spark: SparkSession, landed: int) -> Iterator[None]:
+    """Inside the block, Spark interprets its plans where a batch is small: compiling them takes longer than running them.
+
+    For what reads the batch alone; what also reads the state, which may be large, is compiled.
+    """
+    if landed > INTERPRETED_UP_TO:
+        yield
+        return
+    for key, value in _INTERPRETED.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key in _INTERPRETED:
+            spark.conf.unset(key)
 
 
 def _unstage(place: str) -> None:
