@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse.automation.schedules import jobs, schedules
+from lakehouse.automation.sensors import pending_work
 from lakehouse.bronze.assets import bronze_assets, first_periods
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.resource import Engine
@@ -32,6 +33,7 @@ def build(config: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         jobs=all_jobs,
+        sensors=[pending_work],
         schedules=schedules(contracts, all_jobs, starts),
         resources={"engine": Engine(), "dbt_cli": dbt_resource(config)},
         # Small steps of one shared engine: a process each would cost more than the work itself.

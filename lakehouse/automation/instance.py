@@ -65,11 +65,17 @@ STARTED_BY = {"lakehouse/started_by": "lakehouse run"}
 """Tag of the runs that `lakehouse run` executes in its own process."""
 
 _UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+def unfinished_runs(instance: dg.DagsterInstance, tags: dict[str, str]) -> list[dg.DagsterRun]:
+    """Runs with these tags that are queued, starting or under way."""
+    return list(instance.get_runs(dg.RunsFilter(tags=tags, statuses=_UNFINISHED)))
 
 
 def heal_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -78,7 +84,7 @@ def heal_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     Only for whoever holds the lock of `lakehouse run`: no other such run can be alive then. Dagster itself would count
     them as running for ever, and every later run would wait for their slots.
     """
-    dead = instance.get_runs(dg.RunsFilter(tags=STARTED_BY, statuses=_UNFINISHED))
+    dead = unfinished_runs(instance, STARTED_BY)
     for run in dead:
         instance.report_run_failed(run, "Its process ended before it did.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

@@ -12,7 +12,7 @@ from lakehouse.contracts.model import Contract, Partition
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.settings import Settings
-from lakehouse.silver.refine import pending_batch
+from lakehouse.silver.refine import is_outdated, pending_batch
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Pending:
     """Why gold is to be built; None where it is up to date."""
     unreachable: dict[str, int] = field(default_factory=dict)
     """Table → files with an arrival day in the future; they wait for their day."""
+    outdated: list[str] = field(default_factory=list)
+    """Tables with rows that were made by an older contract; a rebuild makes them anew."""
 
     @property
     def is_empty(self) -> bool:
@@ -66,11 +68,15 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
         silver=silver,
         gold=gold_reason(spark, settings, dict(contracts), silver),
         unreachable=unreachable,
+        outdated=[contract.table for contract in contracts.values() if is_outdated(spark, contract)],
     )
 
 
 def gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], silver: Sequence[str]) -> str | None:
+    """Why gold is to be built; None where it is up to date, and after a rollback until somebody resumes."""
     if not dbt.buildable_marts(settings, contracts):
+        return None
+    if settings.dbt_target == "prod" and releases.is_held(releases.events(spark)):
         return None
     read = dbt.tables_read(settings, contracts)
     is_new = not read.isdisjoint(silver)

@@ -92,6 +92,13 @@ def plan_runs(
     return runs
 
 
+def plan_rebuild(table: str, repository: dg.RepositoryDefinition | Any) -> Planned:
+    """The run that folds a table of silver anew from bronze."""
+    keys = repository.asset_graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys
+    config = {"ops": {f"silver__{table}": {"config": {"full_refresh": True}}}}
+    return Planned(f"rebuild silver {table}", tuple(sorted(keys)), config=config)
+
+
 def _bronze_run(stretch: Stretch, before: str | None) -> Planned:
     """`before`: the title of the table's run for its stretch before this one."""
     title, assets = f"bronze {stretch.table}", (dg.AssetKey(["bronze", stretch.table]),)

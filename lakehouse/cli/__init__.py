@@ -9,10 +9,11 @@ import click
 
 _COMMANDS = {
     "run": ("lakehouse.cli.run:run", "Materialize what is pending, in dependency order."),
+    "rebuild": ("lakehouse.cli.rebuild:rebuild", "Fold a table of silver anew from bronze."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),
     "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),
-    "contract": ("lakehouse.contracts.cli:contract", "Check contracts; propose one for a file."),
+    "contract": ("lakehouse.contracts.cli:contract", "Check contracts; tell two versions apart; propose one."),
     "engine": ("lakehouse.engine.cli:engine", "Start, stop and look at the shared engine."),
     "sample": ("lakehouse.sample.cli:sample", "Replay the sample shop into landing."),
 }

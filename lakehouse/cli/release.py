@@ -73,4 +73,16 @@ def rollback_command(release_id: int | None) -> None:
         back = releases.rollback(spark, here.storage_dir, load_all(here), dbt.marts(here), release_id)
     except releases.ReleaseError as problem:
         raise click.ClickException(str(problem)) from problem
-    click.echo(f"Release {back.release_id} is in force again. The next run builds on it and releases what is new.")
+    click.echo(f"Release {back.release_id} is in force again.")
+    if releases.is_held(releases.events(spark)):
+        click.echo("Silver goes on; gold is not built and nothing is released until `lakehouse release resume`.")
+
+
+@release.command("resume")
+def resume_command() -> None:
+    """Publish again after a rollback: the next run builds on the release in force."""
+    try:
+        now = releases.resume(connect(settings()))
+    except releases.ReleaseError as problem:
+        raise click.ClickException(str(problem)) from problem
+    click.echo(f"The next run builds on release {now.release_id} and releases what is new.")

@@ -1,48 +1,22 @@
 """`lakehouse run`: what is pending, through Dagster, with live progress."""
 
 import sys
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any
 
 import click
-from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.table import Table
 
 from lakehouse.automation import pending as work
-from lakehouse.automation.instance import heal_dead_runs, pools_in_use, prepare_home
-from lakehouse.automation.instance import instance as dagster_instance
-from lakehouse.automation.runs import GOLD, RUNS_AT_ONCE, Outcome, Planned, events, execute, plan_runs, pools_of, tell
+from lakehouse.automation.instance import prepare_home
+from lakehouse.automation.runs import Outcome, plan_runs
 from lakehouse.bronze.partitions import record_start
+from lakehouse.cli.execution import closing_table, execute_all, only_run
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.client import connect
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.settings import Settings, settings
-
-
-@contextmanager
-def _only_run(here: Settings) -> Iterator[None]:
-    """One `lakehouse run` a home: two would race for the same tables."""
-    here.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(here.home / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise click.ClickException(
-            f"Another `lakehouse run` works in {here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @click.command()
@@ -56,7 +30,7 @@ def run(dry_run: bool) -> None:
     here = settings()
     # A pipe has no width: nothing may be folded there.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, file=sys.stdout)
-    with _only_run(here):
+    with only_run(here):
         started = time.monotonic()
         contracts = load_all(here)
         if not contracts:
@@ -66,6 +40,16 @@ def run(dry_run: bool) -> None:
         pending = _prepared(here, spark, contracts, console)
         for table, count in pending.unreachable.items():
             console.print(f"{table}: {count} file(s) in landing have an arrival day in the future; they wait for it.")
+        for table in pending.outdated:
+            console.print(
+                f"{table}: its contract has changed since its first rows were made, and applies to new batches alone. "
+                f"`lakehouse rebuild {table}` applies it to all."
+            )
+        if (back := releases.current(spark)) and releases.is_held(releases.events(spark)):
+            console.print(
+                f"Release {back.release_id} was put back in force by a rollback: gold is not built and nothing is "
+                "released. `lakehouse release resume` ends that."
+            )
         if pending.is_empty:
             last = releases.current(spark)
             said = (
@@ -79,8 +63,17 @@ def run(dry_run: bool) -> None:
             console.print(_described(pending))
             return
         console.print(_described(pending))
-        outcome = _run(here, contracts, spark, pending, console)
-        console.print(_closing_table(outcome))
+        # Where landing is a URL, only the engine can tell where the partitions begin.
+        for table, days in pending.landed.items():
+            if days:
+                record_start(here.home, table, days[0])
+        outcome = execute_all(
+            here,
+            lambda definitions: plan_runs(pending, contracts, definitions.get_repository_def()),
+            lambda: _is_gold_due(spark, here, contracts),
+            console,
+        )
+        console.print(closing_table(outcome))
         _say_end(outcome, spark, console, time.monotonic() - started)
     if outcome.failures:
         sys.exit(1)
@@ -106,153 +99,8 @@ def _described(pending: work.Pending) -> str:
     return "Pending: " + "; ".join(parts)
 
 
-def _run(here: Settings, contracts: dict[str, Any], spark: Any, pending: work.Pending, console: Console) -> Outcome:
-    # Imported late: the definitions read landing and contracts as they are now.
-    from lakehouse.definitions import build
-
-    # Where landing is a URL, only the engine can tell where the partitions begin.
-    for table, days in pending.landed.items():
-        if days:
-            record_start(here.home, table, days[0])
-    definitions = build(here)
-    outcome = Outcome()
-    log = here.home / "logs" / "run.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # What dbt and Spark say goes to a file; the console has its own stream.
-    with dagster_instance(here) as instance, log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
-        for run_id in heal_dead_runs(instance):
-            console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
-        runs = plan_runs(pending, contracts, definitions.get_repository_def())
-        _run_all(runs, _Workers(definitions, instance), outcome, console, lambda: _is_gold_due(spark, here, contracts))
-    return outcome
-
-
 def _is_gold_due(spark: Any, here: Settings, contracts: dict[str, Any]) -> bool:
     return work.gold_reason(spark, here, contracts, ()) is not None
-
-
-@dataclass
-class _Running:
-    """A run under way, and how far its log has been told."""
-
-    planned: Planned
-    run_id: str
-    ended: "Future[bool]"
-    cursor: str | None = None
-    started: dict[str, float] = field(default_factory=dict)
-    has_told_failure: bool = False
-
-
-class _Workers:
-    """Threads that execute runs, each with a Spark session of its own. They end with the process: Ctrl-C waits for none."""
-
-    def __init__(self, definitions: Any, instance: Any) -> None:
-        self.definitions, self.instance = definitions, instance
-        self._work: SimpleQueue[_Running] = SimpleQueue()
-        for _ in range(RUNS_AT_ONCE):
-            threading.Thread(target=self._loop, daemon=True).start()
-
-    def start(self, planned: Planned) -> _Running:
-        running = _Running(planned, str(uuid.uuid4()), Future())
-        self._work.put(running)
-        return running
-
-    def _loop(self) -> None:
-        while True:
-            running = self._work.get()
-            try:
-                running.ended.set_result(execute(running.planned, self.definitions, self.instance, running.run_id))
-            except BaseException as problem:
-                running.ended.set_exception(problem)
-
-
-def _run_all(
-    runs: Sequence[Planned], workers: _Workers, outcome: Outcome, console: Console, is_gold_due: Callable[[], bool]
-) -> None:
-    """Executes the runs, some at once, each after those that it waits for, and tells what happens meanwhile.
-
-    What did not fail goes on: silver takes whatever bronze has, gold whatever silver has.
-    """
-    waiting, under_way, ended = list(runs), list[_Running](), set[str]()
-    told: dict[str, str] = {}
-    while waiting or under_way:
-        for planned in [run for run in waiting if run.after <= ended]:
-            if len(under_way) == RUNS_AT_ONCE or _is_held(planned, workers, told, console):
-                continue
-            waiting.remove(planned)
-            if planned.title != GOLD or is_gold_due():
-                under_way.append(workers.start(planned))
-                outcome.run_ids.append(under_way[-1].run_id)
-        if not under_way and waiting:
-            time.sleep(2)  # all are held by others
-        wait([running.ended for running in under_way], timeout=0.3, return_when=FIRST_COMPLETED)
-        for running in list(under_way):
-            has_ended = running.ended.done()
-            _tell(running, workers.instance, outcome, console)
-            if has_ended:
-                under_way.remove(running)
-                ended.add(running.planned.title)
-                _settle(running, outcome)
-
-
-def _is_held(planned: Planned, workers: _Workers, told: dict[str, str], console: Console) -> bool:
-    """Whether a run of Dagster's daemon or UI holds a pool that this run needs: a table has one writer at a time."""
-    held = pools_in_use(workers.instance, pools_of(planned, workers.definitions))
-    for pool, run_id in held.items():
-        if told.get(pool) != run_id:
-            console.print(f"Waiting: run {run_id[:8]} holds {pool}. (If its process is dead, delete it in the UI.)")
-            told[pool] = run_id
-    return bool(held)
-
-
-def _tell(running: _Running, instance: Any, outcome: Outcome, console: Console) -> None:
-    entries, running.cursor = events(instance, running.run_id, running.cursor)
-    failures = len(outcome.failures)
-    for entry in entries:
-        line = tell(outcome, running.started, entry)
-        if line:
-            console.print(f"  {line}")
-    running.has_told_failure |= len(outcome.failures) > failures
-
-
-def _settle(running: _Running, outcome: Outcome) -> None:
-    """A run that failed without a step of it saying so must not end as a success. Raises what the run raised."""
-    if not running.ended.result() and not running.has_told_failure:
-        outcome.failures.append(
-            f"{running.planned.title}: run {running.run_id[:8]} failed outside of its steps; `make ui` shows why."
-        )
-
-
-def _closing_table(outcome: Outcome) -> Table:
-    table = Table(title=None, pad_edge=False, box=None, header_style="bold")
-    table.add_column("table", no_wrap=True)
-    for name in ("landed", "applied", "duplicate", "other", "quarantined", "rows", "checks", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    order = {"bronze": 0, "silver": 1, "staging": 2, "gold": 3, "serving": 4}
-    rows = sorted(outcome.tables.values(), key=lambda t: (order.get(t.layer, 9), t.table))
-    for of in rows:
-        if of.layer in ("staging", "serving", "ops", "release") or (not of.table and of.layer != "gold"):
-            continue
-        if of.table.endswith("__quarantine"):
-            continue
-        counts = of.counts
-        is_silver = of.layer == "silver" and bool(counts)
-        checks = f"{of.passed} passed" if of.passed or of.warned or of.failed else ""
-        checks += f", {of.warned} warned" if of.warned else ""
-        checks += f", [red]{of.failed} failed[/red]" if of.failed else ""
-        refused = counts.get("quarantined", 0) + counts.get("rejected", 0) + counts.get("too_late", 0)
-        table.add_row(
-            f"{of.layer}.{of.table}" if of.table else "gold (dbt build)",
-            f"{of.landed:,}" if of.layer == "bronze" or is_silver else "",
-            f"{counts.get('applied', 0) + counts.get('deleted', 0):,}" if is_silver else "",
-            f"{counts.get('duplicate', 0):,}" if is_silver else "",
-            f"{counts.get('superseded', 0) + counts.get('noop', 0):,}" if is_silver else "",
-            f"{refused:,}" if is_silver else "",
-            f"{of.rows:,}" if of.rows is not None else "",
-            checks,
-            f"{of.seconds:.1f}" if of.seconds else "",
-        )
-    return table
 
 
 def _say_end(outcome: Outcome, spark: Any, console: Console, seconds: float) -> None:

@@ -1,9 +1,10 @@
-"""`lakehouse contract …`: check contracts, and propose one for a data file."""
+"""`lakehouse contract …`: check contracts, tell two versions apart, and propose one for a data file."""
 
 from pathlib import Path
 
 import click
 
+from lakehouse.contracts.changes import KINDS, compare
 from lakehouse.contracts.loader import check as check_files
 from lakehouse.contracts.loader import contract_files, files_in
 from lakehouse.contracts.loader import load as load_contract
@@ -66,6 +67,35 @@ def new(file: Path, source: str | None, table: str | None, out: Path | None) -> 
     if not any(target.resolve() == path.resolve() for path in contract_files(settings())):
         click.echo(f"To use it, set LAKEHOUSE_CONTRACTS={target.parent}")
     click.echo(f"Its files are looked for in landing under {written.source}/{written.name}/<arrival day>/.")
+
+
+@contract.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def diff(old: Path, new: Path) -> None:
+    """Classify what changed between two versions of a contract, OLD and NEW.
+
+    breaking: rows or readers cannot go on as before; rebuild the table. forward-only: asked of new batches alone.
+    compatible: rows and readers go on. Exit 1 where a change is breaking or the version does not tell of it.
+    """
+    try:
+        before, after = load_contract(old), load_contract(new)
+    except ContractError as error:
+        raise click.ClickException(str(error)) from error
+    changes = compare(before, after)
+    for change in changes:
+        click.echo(f"{change.kind:12}  {change.where}: {change.text}")
+    counts = ", ".join(f"{sum(c.kind == kind for c in changes)} {kind}" for kind in KINDS)
+    click.echo(f"{before.version} to {after.version}: {counts}." if changes else "No change.")
+    breaking = any(change.kind == "breaking" for change in changes)
+    if breaking:
+        click.echo(f"Apply it with `lakehouse rebuild {after.table}`, and raise the first number of its version.")
+    if changes and before.version == after.version:
+        raise click.ClickException(
+            f"The version is {after.version} in both: raise it, so that results tell them apart."
+        )
+    if breaking:
+        raise SystemExit(1)
 
 
 def _target(out: Path | None, text: str, chosen: Settings) -> Path:

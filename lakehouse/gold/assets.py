@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from packaging.version import Version
 from pydantic import Field as ConfigField
 
 from lakehouse.bronze.assets import TRANSIENT, table_schema
@@ -55,10 +57,11 @@ class Translator(DagsterDbtTranslator):
         return spec
 
 
-def is_full(config: GoldConfig, last: Release | None, code: str) -> bool:
-    """Whether a build starts from nothing: by demand, the first one (whatever a killed one left), and one by other code
-    than the last release's: an increment would leave the rows that nothing touched as the old code made them."""
-    return config.full_refresh or last is None or last.code != code
+def is_full(config: GoldConfig, last: Release | None, code: str, rebuilt: Sequence[str] = ()) -> bool:
+    """Whether a build starts from nothing: by demand; the first one (whatever a killed one left); one by other code than
+    the last release's, for an increment would leave the rows that nothing touched as the old code made them; and one
+    on tables of silver that were `rebuilt` since, for an increment would leave the rows that they no longer have."""
+    return config.full_refresh or last is None or last.code != code or bool(rebuilt)
 
 
 def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
@@ -76,11 +79,11 @@ def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
     return found
 
 
-def dbt_args(config: GoldConfig, last: Release | None, code: str) -> list[str]:
+def dbt_args(config: GoldConfig, last: Release | None, code: str, rebuilt: Sequence[str] = ()) -> list[str]:
     """The dbt command of a build on the last release, by the code of this checksum."""
     import json
 
-    full = is_full(config, last, code)
+    full = is_full(config, last, code, rebuilt)
     given = dbt_vars(config, None if full else last)
     args = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(given)]
     return [*args, "--full-refresh"] if full else args
@@ -164,12 +167,15 @@ def _build(
         tables.ensure_schema(spark, here.storage_dir, place if place == schema else _staging(manifest))
     os.environ.update(dbt.dbt_environment(engine.remote_url))
     number = releases.next_id(spark)
+    rebuilt = releases.rebuilt_since(spark, dict(contracts), last) if last else []
+    if rebuilt:
+        context.log.info(f"Gold is built from nothing, because silver was folded anew: {', '.join(rebuilt)}")
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
     passed = warned = 0
     try:
         invocation = dbt_cli.cli(
-            dbt_args(config, last, code), context=context, target_path=_target(here, context.run_id)
+            dbt_args(config, last, code, rebuilt), context=context, target_path=_target(here, context.run_id)
         )
         for event in invocation.stream():
             if isinstance(event, dg.AssetCheckResult):
@@ -396,8 +402,13 @@ def publish(spark: Any, here: Settings, contracts: dict[str, Contract], run_id: 
 
 
 class Dbt(DbtCliResource):
-    """dbt's command line without a second dbt in this process: Dagster would load one to ask the warehouse for columns
-    and row counts, which the assets here ask the engine for. That spares each build some seconds and 200 MB."""
+    """dbt's command line without what Dagster does around it: a dbt in this process, to ask the warehouse for columns and
+    row counts, which the assets here ask the engine for; and `dbt --version`, which asks the package index for a newer
+    one. That spares each build some seconds and 200 MB."""
+
+    @property
+    def _cli_version(self) -> Version:
+        return Version(installed_version("dbt-core"))
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
         return None
@@ -406,4 +417,4 @@ class Dbt(DbtCliResource):
 def dbt_resource(config: Settings) -> DbtCliResource:
     """dbt from this Python's own folder: PATH may have another, or none."""
     project: Any = dbt.project(config)
-    return Dbt(project_dir=project, dbt_executable=executable("dbt"), target=config.dbt_target)
+    return Dbt(project_dir=project, dbt_executable=executable("lakehouse-dbt"), target=config.dbt_target)

@@ -1,7 +1,8 @@
 """Releases: which audited versions of gold readers see. One row in ops.releases, then the serving views are repointed.
 
 Every event of a release is one row, appended: `audited` (dbt built gold and every blocking check passed), `released`,
-`failed` (gold was restored), `rolled_back`. The current release is that of the newest row that put one in force.
+`failed` (gold was restored), `rolled_back`, `resumed`. The current release is that of the newest row that put one in
+force. After a rollback nothing is released by itself until somebody resumes.
 """
 
 import secrets
@@ -27,9 +28,15 @@ PINNED = "silver_pinned"
 IN_FORCE = ("released", "rolled_back")
 _COLUMNS = (
     Field("release_id", "bigint", "Number of the release; grows by one."),
-    Field("status", "string", "audited, released, failed or rolled_back (put in force again)."),
+    Field(
+        "status",
+        "string",
+        "audited, released, failed, rolled_back (put in force again) or resumed (the hold of a rollback ended).",
+    ),
     Field("silver_versions", "map<string,bigint>", "Version of each silver state table that gold was built on."),
-    Field("silver_batches", "map<string,bigint>", "The newest batch in each of those."),
+    Field(
+        "silver_batches", "map<string,bigint>", "The newest change in each of those: what `_batch` says of its rows."
+    ),
     Field("gold_versions", "map<string,bigint>", "Version of each gold table that the serving views read."),
     Field("row_counts", "map<string,bigint>", "Rows of each gold table."),
     Field("checks_passed", "bigint", "Checks of gold that passed."),
@@ -91,6 +98,25 @@ def current(spark: SparkSession) -> Release | None:
     return next((event for event in events(spark) if event.status in IN_FORCE), None)
 
 
+def is_held(history: list[Release]) -> bool:
+    """Whether an older release was put back in force, and nobody has resumed since. `history`: newest first."""
+    decided = next((event for event in history if event.status in (*IN_FORCE, "resumed")), None)
+    newest = max((event.release_id for event in history if event.status == "released"), default=0)
+    return decided is not None and decided.status == "rolled_back" and decided.release_id < newest
+
+
+def resume(spark: SparkSession) -> Release:
+    """Ends the hold of a rollback: the next run builds on the release in force and publishes. Readers see no change yet.
+
+    Raises ReleaseError where nothing is held.
+    """
+    history, now = events(spark), current(spark)
+    if now is None or not is_held(history):
+        raise ReleaseError("Nothing is held back: no older release was put in force by a rollback.")
+    record(spark, Release(**{**now.__dict__, "status": "resumed", "reason": "publishing goes on", "run_id": ""}))
+    return now
+
+
 def record(spark: SparkSession, release: Release) -> None:
     row = tuple(datetime.now(UTC) if f.name == "at" else getattr(release, f.name) for f in _COLUMNS)
     tables.append(tables.local_rows(spark, [row], _COLUMNS), RELEASES)
@@ -106,8 +132,17 @@ def silver_now(spark: SparkSession, contracts: dict[str, Contract]) -> tuple[dic
     for contract in contracts.values():
         if tables.exists(spark, contract.state_table) and (last := ledger.last_note(spark, contract)):
             versions[contract.table] = tables.version(spark, contract.state_table)
-            batches[contract.table] = int(last[1]["batch"])
+            batches[contract.table] = ledger.change_of(last[1])
     return versions, batches
+
+
+def rebuilt_since(spark: SparkSession, contracts: dict[str, Contract], release: Release) -> list[str]:
+    """Tables of silver that were folded anew since a release: what they no longer have, an increment would leave."""
+    return [
+        table
+        for table, change in release.silver_batches.items()
+        if table in contracts and ledger.is_rebuilt_since(spark, contracts[table], change)
+    ]
 
 
 def pin_silver(spark: SparkSession, storage: str, contracts: dict[str, Contract], versions: dict[str, int]) -> None:
@@ -259,7 +294,8 @@ def rollback(
     marts: dict[str, dict[str, object]],
     release_id: int | None = None,
 ) -> Release:
-    """Puts an older release in force again: readers see it at once, and the next build starts from it.
+    """Puts an older release in force again: readers see it at once. Nothing is released by itself until `resume`; then
+    the next build starts from it. Going back to the newest one ends the hold too.
 
     Without a number: the one before the current. Raises ReleaseError where there is none.
     """

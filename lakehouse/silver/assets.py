@@ -11,7 +11,7 @@ from lakehouse.engine.resource import Engine
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
-from lakehouse.silver.refine import BatchBlockedError, Refined, refine
+from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
 from lakehouse.storage import tables
 from lakehouse.storage.tables import TableShapeError, literal
@@ -183,7 +183,7 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
             for result in blocked.results:
                 yield _check(key, result)
             raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
-        except TableShapeError as problem:
+        except (TableShapeError, BasisError) as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
         yield from _results(context, contract, spark, key, refined)
 

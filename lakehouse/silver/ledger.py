@@ -44,6 +44,17 @@ def last_note(spark: SparkSession, contract: Contract) -> tuple[int, dict[str, A
     return next(_committed(spark, contract), None)
 
 
+def is_rebuilt_since(spark: SparkSession, contract: Contract, change: int) -> bool:
+    """Whether the table was folded anew after a change: rows may be gone from it without a trace."""
+    newer = takewhile(lambda found: change_of(found[1]) > change, _committed(spark, contract))
+    return any(note["since"] is None for _, note in newer)
+
+
+def change_of(note: dict[str, Any]) -> int:
+    """The number that the rows of a commit bear in `_batch`."""
+    return int(note.get("change", note["batch"]))
+
+
 def heal(spark: SparkSession, contract: Contract) -> int:
     """Adds the rows that ops.batches lacks, from the notes of the state's commits; returns how many."""
     if last_note(spark, contract) is None:

@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.contracts.changes import basis, rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
@@ -71,7 +72,7 @@ class BatchBlockedError(Exception):
 
 
 def pending_batch(spark: SparkSession, contract: Contract) -> tuple[int | None, int | None]:
-    """(the last batch that silver holds, the newest that bronze has); equal when there is nothing to do."""
+    """(the last batch of bronze that silver holds, the newest that bronze has); equal when there is nothing to do."""
     done = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
     taken = next(notes(spark, contract.bronze_table), None) if tables.exists(spark, contract.bronze_table) else None
     return (done[1]["batch"] if done else None), (taken[1]["batch"] if taken else None)
@@ -91,7 +92,8 @@ def refine(
     crash at any point: the state's commit is what counts, the quarantine is replaced from the last commit on, and the
     ledger is healed from the state's notes.
 
-    Raises BatchBlockedError (the audit failed) and TableShapeError (the state has columns of another type).
+    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type) and
+    BasisError (its rows were made by another key, delivery, sequence or history).
     """
     started = time.monotonic()
     _unstage(f"{storage}/_staging/{contract.table}")  # what a killed batch left
@@ -109,6 +111,8 @@ def refine(
     if since is not None and _is_replaced(spark, contract, since):
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
+    _refuse_other_basis(contract, previous)
+    change = _change_number(newest, last[1] if last else None)
     raw = _raw(spark, contract, since, newest)
     landed, days, headers = _overview(raw)
     last_day = date.fromisoformat(previous["last_day"]) if previous.get("last_day") else None
@@ -135,6 +139,9 @@ def refine(
             "kind": "refine",
             "table": contract.table,
             "batch": newest,
+            "change": change,
+            "basis": basis(contract),
+            "rows_by": previous.get("rows_by", rows_digest(contract)),
             "since": since,
             "landed": landed,
             "counts": counts,
@@ -149,7 +156,7 @@ def refine(
         }
         refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
         _commit_quarantine(spark, contract, parsed, since, newest, refused)
-        _commit_state(spark, contract, classified, since, newest, note)
+        _commit_state(spark, contract, classified, since, change, note)
     version = ledger.last_note(spark, contract)
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
@@ -170,6 +177,40 @@ def refine(
         seconds=time.monotonic() - started,
         is_rebuild=since is None,
     )
+
+
+class BasisError(Exception):
+    """The rows of a state table were made by another key, delivery, sequence or history than its contract has now."""
+
+    def __init__(self, contract: Contract, made_by: dict[str, Any]) -> None:
+        now = basis(contract)
+        changed = "; ".join(
+            f"{name} was {made_by[name]}, is {now[name]}" for name in made_by if made_by[name] != now[name]
+        )
+        super().__init__(
+            f"{contract.silver_table} was made by another contract: {changed}. Its rows cannot be merged with new ones. "
+            f"`lakehouse rebuild {contract.table}` makes the table anew from bronze; or put the contract back."
+        )
+
+
+def _refuse_other_basis(contract: Contract, previous: dict[str, Any]) -> None:
+    made_by = previous.get("basis")
+    if made_by is not None and made_by != basis(contract):
+        raise BasisError(contract, made_by)
+
+
+def _change_number(newest: int, last: dict[str, Any] | None) -> int:
+    """What `_batch` says of the rows of this commit: the batch of bronze, or a number of its own where the same batch is
+    folded anew. It grows with every commit, so that whoever holds a number can ask for what changed since."""
+    if last is None or newest > (before := ledger.change_of(last)):
+        return newest
+    return max(before + 1, int(time.time() * 1_000_000))
+
+
+def is_outdated(spark: SparkSession, contract: Contract) -> bool:
+    """Whether silver holds rows that were made before the contract read or refused records as it does now."""
+    last = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
+    return last is not None and last[1].get("rows_by", rows_digest(contract)) != rows_digest(contract)
 
 
 def _ensure_views(spark: SparkSession, storage: str, contract: Contract, before: dict[str, Any]) -> None:

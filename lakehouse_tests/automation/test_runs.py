@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lakehouse.automation.runs import GOLD, Outcome, Planned
-from lakehouse.cli import run as cli
+from lakehouse.cli import execution as cli
 
 
 def _planned(title: str, *after: str) -> Planned:

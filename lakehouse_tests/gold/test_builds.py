@@ -32,17 +32,17 @@ def test_an_increment_starts_from_the_batches_of_the_last_release() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "last"),
+    ("config", "last", "rebuilt"),
     [
-        (GoldConfig(), None),
-        (GoldConfig(full_refresh=True), release(1, code="a")),
-        (GoldConfig(), release(1, code="before the model was changed")),
+        (GoldConfig(), None, []),
+        (GoldConfig(full_refresh=True), release(1, code="a"), []),
+        (GoldConfig(), release(1, code="before the model was changed"), []),
+        (GoldConfig(), release(1, code="a"), ["shopify_orders"]),
     ],
+    ids=["the first", "by demand", "by other code", "on a rebuilt table"],
 )
-def test_the_first_build_one_by_demand_and_one_by_other_code_start_from_nothing(
-    config: GoldConfig, last: Release | None
-) -> None:
-    arguments = dbt_args(config, last, "a")
+def test_which_builds_start_from_nothing(config: GoldConfig, last: Release | None, rebuilt: list[str]) -> None:
+    arguments = dbt_args(config, last, "a", rebuilt)
     assert "--full-refresh" in arguments
     assert "since" not in told(arguments)
 
@@ -75,6 +75,22 @@ def test_a_part_of_gold_is_known_as_a_part(lakehouse_home: Path) -> None:
     (gold,) = (asset for asset in gold_assets(load_all(settings()), settings()) if asset.op.name == "gold")
     assert not is_subset(set(gold.keys))
     assert is_subset({dg.AssetKey(["gold", "fct_orders"])})
+
+
+@pytest.mark.parametrize(
+    ("events", "held"),
+    [
+        ([], False),
+        ([(1, "released")], False),
+        ([(1, "released"), (2, "released"), (1, "rolled_back")], True),
+        ([(1, "released"), (2, "released"), (1, "rolled_back"), (3, "failed")], True),
+        ([(1, "released"), (2, "released"), (1, "rolled_back"), (1, "resumed")], False),
+        ([(1, "released"), (2, "released"), (1, "rolled_back"), (2, "rolled_back")], False),
+        ([(1, "released"), (2, "released"), (1, "rolled_back"), (1, "resumed"), (3, "released")], False),
+    ],
+)
+def test_a_rollback_holds_until_somebody_resumes(events: list[tuple[int, str]], held: bool) -> None:
+    assert releases.is_held([release(number, status) for number, status in reversed(events)]) is held
 
 
 def test_no_rollback_to_a_release_whose_versions_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,9 +53,11 @@ def contract(
     relationships: Sequence[dict[str, Any]] = (),
     sla: Sequence[dict[str, Any]] = (),
     version: str = "1.0.0",
+    folder: Path | None = None,
     **own: Any,
 ) -> Contract:
-    """The contract `shop.<name>`; `own` overrides the project's own properties (format, delivery, sequence, …)."""
+    """The contract `shop.<name>`; `own` overrides the project's own properties (format, delivery, sequence, …). Its
+    file stays where a `folder` for it is named."""
     settings = {"source": "shop", "format": "json", "delivery": "versions", **own}
     table: dict[str, Any] = {
         "name": name,
@@ -78,8 +80,8 @@ def contract(
         "customProperties": [{"property": "lakehouse", "value": settings}],
         "schema": [table],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"shop_{name}.yaml"
+    with tempfile.TemporaryDirectory() as passing:
+        path = (folder or Path(passing)) / f"shop_{name}_{version}.yaml"
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         return load(path)
 

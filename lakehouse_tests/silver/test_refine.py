@@ -16,7 +16,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.settings import settings
 from lakehouse.silver import ledger, refine
 from lakehouse.silver.fold import DISPOSITIONS
-from lakehouse.silver.refine import BatchBlockedError, Refined
+from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
 from lakehouse.storage.tables import TableShapeError
 from lakehouse_tests.silver.small import accepted, column, contract, items, key, land, pii
 
@@ -189,13 +189,15 @@ def test_a_column_of_another_type_needs_a_rebuild_which_shows_nothing_until_it_i
     shop = Shop(spark, tmp_path, old)
     assert shop.take(DAY, "a", [{"id": "1", "amount": "1.50", "gone": "x"}]) == {"applied": 1}
 
-    # A column more and a column less: nothing is rebuilt.
+    # A column more and a column less: nothing is rebuilt, and it is known that the first row has not seen the change.
+    assert not refine.is_outdated(spark, old)
     shop.of = contract([key(), column("amount"), column("added", "int")], name=name, quarantine={"max_percent": 0})
     assert shop.take(DAY, "b", [{"id": "2", "amount": "2.50", "added": 7, "gone": "y"}]) == {"applied": 1}
     assert shop.seen("id", "amount", "added", "_rescued") == [
         ("1", "1.50", None, None),
         ("2", "2.50", 7, '{"gone":"y"}'),
     ]
+    assert refine.is_outdated(spark, shop.of)
 
     shop.of = new = contract([key(), column("amount", "decimal(12,2)", required=True)], name=name,
                              quarantine={"max_percent": 0})  # fmt: skip
@@ -211,6 +213,45 @@ def test_a_column_of_another_type_needs_a_rebuild_which_shows_nothing_until_it_i
     assert dict(spark.table(new.silver_table).dtypes)["amount"] == "decimal(12,2)"
     assert [(key, str(amount)) for key, amount in shop.seen("id", "amount")] == [("1", "1.50"), ("2", "2.50")]
     assert len(shop.quarantine()) == 1
+    assert not refine.is_outdated(spark, shop.of)
+
+
+def test_rows_made_by_another_key_are_not_merged_with_new_ones(spark: Any, tmp_path: Path) -> None:
+    name = next(_names)
+    shop = Shop(spark, tmp_path, contract([key(), column("part")], name=name))
+    shop.take(DAY, "a", [{"id": "1", "part": "x"}, {"id": "1", "part": "y"}])
+    assert len(shop.seen("id")) == 1
+    shop.of = contract([key(), key("part", position=2)], name=name)
+    shop.ingest(DAY, "b", [{"id": "2", "part": "z"}])
+    with pytest.raises(BasisError, match=r"keys was \['id'\], is \['id', 'part'\].*lakehouse rebuild shop_"):
+        shop.refine()
+    assert len(shop.seen("id")) == 1
+    assert shop.refine(full_refresh=True) is not None
+    assert shop.seen("id", "part") == [("1", "x"), ("1", "y"), ("2", "z")]
+
+
+def test_a_rebuild_is_a_change_to_whoever_reads_since_the_last_one(spark: Any, tmp_path: Path) -> None:
+    of = contract([key()], name=next(_names))
+    shop = Shop(spark, tmp_path, of)
+
+    def change() -> int:
+        last = ledger.last_note(spark, of)
+        assert last is not None
+        assert {row[0] for row in shop.seen("_batch")} <= {ledger.change_of(last[1]), *seen}
+        return ledger.change_of(last[1])
+
+    seen: list[int] = []
+    shop.take(DAY, "a", [{"id": "1"}])
+    seen.append(change())
+    shop.refine(full_refresh=True)
+    seen.append(change())
+    assert seen[1] > seen[0]
+    assert ledger.is_rebuilt_since(spark, of, seen[0])
+    assert not ledger.is_rebuilt_since(spark, of, seen[1])
+    assert shop.refine() is None, "a rebuild leaves nothing pending"
+    assert shop.take(DAY, "b", [{"id": "2"}]) == {"applied": 1}
+    assert change() > seen[1]
+    assert not ledger.is_rebuilt_since(spark, of, seen[1])
 
 
 def test_records_that_bronze_replaced_are_gone_from_silver(spark: Any, tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""The sensor that does by itself what `lakehouse run` does by hand: it starts the runs for whatever is pending."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from lakehouse.automation.instance import unfinished_runs
+from lakehouse.automation.pending import find_pending, gold_reason
+from lakehouse.automation.runs import GOLD, Planned, plan_runs
+from lakehouse.bronze.ingest import FILES
+from lakehouse.bronze.landing import landed_files
+from lakehouse.contracts.changes import rows_digest
+from lakehouse.contracts.loader import load_all
+from lakehouse.contracts.model import Contract
+from lakehouse.engine.client import connect
+from lakehouse.gold import project as dbt
+from lakehouse.gold import release as releases
+from lakehouse.settings import Settings, settings
+from lakehouse.silver.refine import pending_batch
+from lakehouse.storage.notes import local_log
+
+INTERVAL_SECONDS = 20
+RUNS_A_TICK = 25
+BY_SENSOR = {"lakehouse/started_by": "sensor"}
+"""Tag of the runs that the sensor asks for."""
+
+
+def unsettled(here: Settings, contracts: Mapping[str, Contract], today: str) -> str | None:
+    """A digest of all that decides what is pending, told without the engine: names and times in landing, the newest
+    commits of the tables, contracts and dbt's files, and the day. None where landing or storage are no local folders.
+    """
+    if "://" in here.landing_dir or "://" in here.storage_dir:
+        return None
+    parts: list[Any] = [today, dbt.checksum(here) if dbt.buildable_marts(here, contracts) else None]
+    for contract in contracts.values():
+        landed = [(file.path, file.size, file.modified_at) for file in landed_files(here.landing_dir, contract)]
+        tables = (contract.bronze_table, contract.state_table)
+        parts.append((contract.table, rows_digest(contract), contract.file.stat().st_mtime_ns, landed))
+        parts.append([_newest_commit(table) for table in tables])
+    parts.append([_newest_commit(table) for table in (FILES, releases.RELEASES)])
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _newest_commit(table: str) -> str | None:
+    log = local_log(table)
+    return max((path.name for path in log.glob("*.json")), default=None) if log is not None else None
+
+
+def next_wave(
+    runs: Sequence[Planned], is_known: Callable[[Planned], bool], is_gold_due: Callable[[], bool]
+) -> list[Planned]:
+    """The runs to start now: those that wait for no other, less those that were tried already.
+
+    One that was tried and did not succeed holds nobody up: what waits for it is started after it, as `lakehouse run` does,
+    and gold where silver has something new for it all the same.
+    """
+    waiting = list(runs)
+    while waiting:
+        titles = {run.title for run in waiting}
+        wave = [run for run in waiting if not run.after & titles]
+        new = [run for run in wave if not is_known(run) and (run.title != GOLD or is_gold_due())]
+        if new:
+            return new
+        waiting = [run for run in waiting if run not in wave]
+    return []
+
+
+def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: Planned) -> str:
+    """What a run would take, and the code that would take it. Dagster starts no second run of a key: one that failed is
+    asked for again when there is something new for it, and not every twenty seconds."""
+    layer, table = run.assets[0].path[0], run.assets[0].path[-1]
+    takes: Any
+    if run.title == GOLD:
+        takes = (releases.silver_now(spark, dict(contracts)), dbt.checksum(here))
+    elif layer == "bronze":
+        takes = [(f.path, f.size, f.modified_at) for f in landed_files(here.landing_dir, contracts[table], spark)]
+    else:
+        of = contracts[run.title.removeprefix("silver ")]
+        takes = (pending_batch(spark, of), rows_digest(of), _thresholds(of))
+    return f"{run.title}:{hashlib.sha256(repr(takes).encode()).hexdigest()[:16]}"
+
+
+def _thresholds(contract: Contract) -> Any:
+    """What holds a batch back: whoever loosens it wants the batch tried again."""
+    return contract.max_quarantined_percent, contract.rules, contract.checks
+
+
+def _is_run_by_hand(home: Path) -> bool:
+    """Whether a `lakehouse run` is at work in this home."""
+    lock = FileLock(home / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+@dg.sensor(
+    name="pending_work",
+    asset_selection=dg.AssetSelection.all(),
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the runs for whatever is pending: bronze for files in landing, then silver, then gold and its "
+    "release. As `lakehouse run`, one wave after the other.",
+)
+def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Asks for the runs that wait for no other; the next look, after they ended, asks for those that come then."""
+    here = settings()
+    if _is_run_by_hand(here.home):
+        return dg.SensorResult(skip_reason="`lakehouse run` is at work.", cursor=context.cursor)
+    under_way = unfinished_runs(context.instance, BY_SENSOR)
+    if under_way:
+        return dg.SensorResult(skip_reason=f"{len(under_way)} run(s) are under way.", cursor=context.cursor)
+    contracts = load_all(here)
+    if not contracts:
+        return dg.SensorResult(skip_reason="There are no contracts; LAKEHOUSE_CONTRACTS names folders of them.")
+    seen = unsettled(here, contracts, datetime.now(UTC).date().isoformat())
+    if seen is not None and seen == context.cursor:
+        return dg.SensorResult(skip_reason="Nothing has changed since the last look.", cursor=seen)
+    spark = connect(here)
+    releases.ensure_tables(spark, here.storage_dir)
+    pending = find_pending(spark, here, contracts)
+    assert context.repository_def is not None
+    runs = plan_runs(pending, contracts, context.repository_def)
+    keys = {run.title: run_key(spark, here, contracts, run) for run in runs}
+    wave = next_wave(
+        runs,
+        lambda run: _was_started(context.instance, keys[run.title]),
+        lambda: gold_reason(spark, here, dict(contracts), ()) is not None,
+    )
+    if not wave:
+        if releases.is_held(releases.events(spark)):
+            reason = "An older release was put back in force: gold waits for `lakehouse release resume`."
+            return dg.SensorResult(skip_reason=reason, cursor=seen)
+        tried = ", ".join(run.title for run in runs if run.title != GOLD)
+        reason = f"Tried already, with the same files, batches and contract: {tried}. Its run says why it failed; "
+        reason += "`lakehouse run` tries again."
+        return dg.SensorResult(skip_reason=reason if tried else "Nothing is pending.", cursor=seen)
+    requests = [
+        dg.RunRequest(
+            run_key=keys[run.title],
+            asset_selection=list(run.assets),
+            partition_key=run.partition_key,
+            tags={**run.tags, **BY_SENSOR},
+        )
+        for run in wave[:RUNS_A_TICK]
+    ]
+    return dg.SensorResult(run_requests=requests, cursor=context.cursor)
+
+
+def _was_started(instance: dg.DagsterInstance, key: str) -> bool:
+    """Whether a run with this key was started before: Dagster would pass over it without a word."""
+    return bool(instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": key}), limit=1))

@@ -1,0 +1,42 @@
+"""`lakehouse rebuild`: a table of silver, folded anew from bronze."""
+
+import sys
+
+import click
+from rich.console import Console
+
+from lakehouse.automation.instance import prepare_home
+from lakehouse.automation.runs import plan_rebuild
+from lakehouse.cli.execution import closing_table, execute_all, only_run
+from lakehouse.contracts.loader import load_all
+from lakehouse.settings import settings
+
+
+@click.command()
+@click.argument("table")
+def rebuild(table: str) -> None:
+    """Fold the silver TABLE (such as shopify_orders) anew from all that bronze holds, by its contract as it is now.
+
+    One commit: readers see the old rows until the new ones have passed their audit. `lakehouse run` then publishes it.
+    Exit 1: the audit held it back; nothing was changed.
+    """
+    here = settings()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, file=sys.stdout)
+    contracts = load_all(here)
+    if table not in contracts:
+        known = ", ".join(sorted(contracts)) or "none; set LAKEHOUSE_CONTRACTS to a folder of contracts"
+        raise click.ClickException(f"There is no contract of a table {table}. Known: {known}.")
+    with only_run(here):
+        prepare_home(here)
+        outcome = execute_all(
+            here,
+            lambda definitions: [plan_rebuild(table, definitions.get_repository_def())],
+            lambda: False,
+            console,
+        )
+        console.print(closing_table(outcome))
+    for failure in outcome.failures:
+        console.print(f"Failed: {failure}", style="red", markup=False)
+    if outcome.failures:
+        sys.exit(1)
+    console.print(f"silver.{table} is made anew. `lakehouse run` publishes it.")

@@ -1,0 +1,104 @@
+"""The sensor that starts what is pending."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from filelock import FileLock
+
+from lakehouse.automation import sensors
+from lakehouse.automation.runs import GOLD, Planned
+from lakehouse.automation.sensors import next_wave, pending_work, unsettled
+from lakehouse.contracts.loader import load_all
+from lakehouse.definitions import build
+from lakehouse.settings import Settings, settings
+
+
+def planned(title: str, *after: str) -> Planned:
+    return Planned(title, (dg.AssetKey(title.split()),), frozenset(after))
+
+
+RUNS = [
+    planned("bronze a"),
+    planned("bronze b"),
+    planned("silver a", "bronze a", "silver b"),
+    planned("silver b", "bronze b"),
+    planned(GOLD, "bronze a", "bronze b", "silver a", "silver b"),
+]
+
+
+@pytest.mark.parametrize(
+    ("known", "is_gold_due", "titles"),
+    [
+        (set(), True, ["bronze a", "bronze b"]),
+        ({"bronze a"}, True, ["bronze b"]),
+        ({"bronze a", "bronze b"}, True, ["silver b"]),
+        ({"bronze a", "bronze b", "silver b"}, True, ["silver a"]),
+        ({"bronze a", "bronze b", "silver a", "silver b"}, True, [GOLD]),
+        ({"bronze a", "bronze b", "silver a", "silver b"}, False, []),
+        ({run.title for run in RUNS}, True, []),
+    ],
+)
+def test_one_wave_after_the_other_and_what_failed_holds_nobody_up(
+    known: set[str], is_gold_due: bool, titles: list[str]
+) -> None:
+    wave = next_wave(RUNS, lambda run: run.title in known, lambda: is_gold_due)
+    assert [run.title for run in wave] == titles
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A home of its own, without an engine: asking for one fails the test."""
+
+    def no_engine(*_: Any) -> None:
+        raise AssertionError("the engine was asked for")
+
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    monkeypatch.setattr(sensors, "connect", no_engine)
+    settings.cache_clear()
+    yield settings()
+    settings.cache_clear()
+
+
+def look(cursor: str | None = None) -> dg.SensorResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, repository_def=build(settings()).get_repository_def()
+        )
+        result = pending_work(context)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+
+def test_nothing_new_is_told_without_the_engine(home: Settings) -> None:
+    seen = unsettled(home, load_all(home), sensors.datetime.now(sensors.UTC).date().isoformat())
+    said = look(seen).skip_reason
+    assert said is not None
+    assert said.skip_message == "Nothing has changed since the last look."
+    with pytest.raises(AssertionError, match="engine was asked for"):
+        look("something else")
+
+
+def test_a_run_by_hand_is_left_alone(home: Settings) -> None:
+    with FileLock(home.home / "run.lock"):
+        said = look().skip_reason
+    assert said is not None
+    assert "`lakehouse run` is at work" in str(said.skip_message)
+
+
+def test_whatever_decides_what_is_pending_changes_the_digest(home: Settings) -> None:
+    contracts = load_all(home)
+    seen = {unsettled(home, contracts, "2026-01-01"), unsettled(home, contracts, "2026-01-02")}
+    folder = Path(home.landing_dir) / "shopify" / "orders" / "2026-01-01"
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text("{}")
+    seen.add(unsettled(home, contracts, "2026-01-01"))
+    log = Path(home.storage_dir) / "bronze" / "shopify_orders" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text("{}")
+    seen.add(unsettled(home, contracts, "2026-01-01"))
+    assert len(seen) == 4
+    assert unsettled(home, contracts, "2026-01-01") in seen
+    assert unsettled(home.model_copy(update={"landing": "s3a://bucket"}), contracts, "2026-01-01") is None
