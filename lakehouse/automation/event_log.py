@@ -1,5 +1,7 @@
 """Dagster's log of events, written at the speed of a run that has hundreds of checks."""
 
+import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +10,8 @@ from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from sqlalchemy import Connection, Engine, create_engine, event
 
 _BUSY_SECONDS = 5
+_KEPT = 8
+"""Files kept open: the index, and those of the runs under way."""
 
 
 def keep_connections(instance: DagsterInstance) -> None:
@@ -20,7 +24,7 @@ def keep_connections(instance: DagsterInstance) -> None:
     storage = instance.event_log_storage
     if not isinstance(storage, SqliteEventLogStorage):
         return
-    engines: dict[str, Engine] = {}
+    engines: OrderedDict[str, Engine] = OrderedDict()
     connect_once = storage._connect
 
     @contextmanager
@@ -31,8 +35,13 @@ def keep_connections(instance: DagsterInstance) -> None:
         with storage._db_lock:
             if shard not in engines:
                 engines[shard] = _opened(storage.conn_string_for_shard(shard))
+            engines.move_to_end(shard)
+            while len(engines) > _KEPT:
+                engines.popitem(last=False)[1].dispose()
             with engines[shard].begin() as connection:
                 yield connection
+            # Who watches a run's file for its log, such as the UI, would not see it change: only its log beside it does.
+            os.utime(storage.path_for_shard(shard))
 
     storage._connect = connect  # type: ignore[method-assign]
 

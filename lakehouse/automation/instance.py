@@ -1,8 +1,12 @@
 """Dagster's own home: where runs and events are kept."""
 
 import os
+from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from lakehouse.automation.event_log import keep_connections
 from lakehouse.settings import Settings
@@ -21,7 +25,7 @@ concurrency:
     granularity: op
   runs:
     max_concurrent_runs: 2
-# A run whose process is gone is noticed and marked as failed.
+# A run that does not start is marked as failed. (One whose code server is gone: by the sensor, or by `lakehouse run`.)
 run_monitoring:
   enabled: true
   poll_interval_seconds: 30
@@ -57,6 +61,9 @@ def instance(settings: Settings) -> dg.DagsterInstance:
     # other threads of this process, and locks up where one is just writing an event: so it is done once, here.
     handlers = found.get_yaml_python_handlers()
     found.get_yaml_python_handlers = lambda: handlers  # type: ignore[method-assign]
+    # What runs in several threads print goes to one file (`logs/run.log`): Dagster's capture of a run's output swaps the
+    # process's own streams, and gives one run's output to another.
+    found._compute_log_manager = NoOpComputeLogManager()
     keep_connections(found)
     return found
 
@@ -84,11 +91,42 @@ def heal_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     Only for whoever holds the lock of `lakehouse run`: no other such run can be alive then. Dagster itself would count
     them as running for ever, and every later run would wait for their slots.
     """
-    dead = unfinished_runs(instance, STARTED_BY)
-    for run in dead:
+    return _fail(instance, unfinished_runs(instance, STARTED_BY))
+
+
+def heal_lost_runs(instance: dg.DagsterInstance, tags: dict[str, str]) -> list[str]:
+    """Marks runs with these tags as failed that began in a code server which is gone, and frees the pools that they held;
+    returns their ids. A server that lives does so for its own runs; Dagster does it for nobody else's."""
+    begun = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+    return _fail(
+        instance,
+        [
+            run
+            for run in unfinished_runs(instance, tags)
+            if run.status in begun and not _has_server(instance, run.run_id)
+        ],
+    )
+
+
+def _has_server(instance: dg.DagsterInstance, run_id: str) -> bool:
+    if not isinstance(instance.run_launcher, DefaultRunLauncher):  # in a container or a cluster: its launcher knows
+        return True
+    launcher: Any = instance.run_launcher
+    client = launcher._get_grpc_client_for_termination(run_id)
+    if client is None:
+        return False
+    try:
+        client.ping("")
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True
+
+
+def _fail(instance: dg.DagsterInstance, runs: list[dg.DagsterRun]) -> list[str]:
+    for run in runs:
         instance.report_run_failed(run, "Its process ended before it did.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return [run.run_id for run in dead]
+    return [run.run_id for run in runs]
 
 
 def pools_in_use(instance: dg.DagsterInstance, pools: set[str]) -> dict[str, str]:

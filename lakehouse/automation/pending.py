@@ -39,7 +39,7 @@ class Pending:
         return not self.bronze and not self.silver and self.gold is None
 
 
-def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contract]) -> Pending:
+def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contract], with_gold: bool = True) -> Pending:
     """Reads names in landing and the notes of commits; changes nothing."""
     today = datetime.now(UTC).date()
     bronze: dict[str, list[date]] = {}
@@ -66,7 +66,7 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
         files=files,
         landed=landed_days,
         silver=silver,
-        gold=gold_reason(spark, settings, dict(contracts), silver),
+        gold=gold_reason(spark, settings, dict(contracts), silver) if with_gold else None,
         unreachable=unreachable,
         outdated=[contract.table for contract in contracts.values() if is_outdated(spark, contract)],
     )

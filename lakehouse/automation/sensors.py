@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from filelock import FileLock, Timeout
 
-from lakehouse.automation.instance import unfinished_runs
+from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
 from lakehouse.bronze.ingest import FILES
@@ -30,13 +29,13 @@ BY_SENSOR = {"lakehouse/started_by": "sensor"}
 """Tag of the runs that the sensor asks for."""
 
 
-def unsettled(here: Settings, contracts: Mapping[str, Contract], today: str) -> str | None:
+def unsettled(here: Settings, contracts: Mapping[str, Contract], today: str, has_gold: bool = True) -> str | None:
     """A digest of all that decides what is pending, told without the engine: names and times in landing, the newest
     commits of the tables, contracts and dbt's files, and the day. None where landing or storage are no local folders.
     """
     if "://" in here.landing_dir or "://" in here.storage_dir:
         return None
-    parts: list[Any] = [today, dbt.checksum(here) if dbt.buildable_marts(here, contracts) else None]
+    parts: list[Any] = [today, dbt.checksum(here) if has_gold and dbt.buildable_marts(here, contracts) else None]
     for contract in contracts.values():
         landed = [(file.path, file.size, file.modified_at) for file in landed_files(here.landing_dir, contract)]
         tables = (contract.bronze_table, contract.state_table)
@@ -76,12 +75,20 @@ def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: 
     layer, table = run.assets[0].path[0], run.assets[0].path[-1]
     takes: Any
     if run.title == GOLD:
-        takes = (releases.silver_now(spark, dict(contracts)), dbt.checksum(here))
+        # A release put back in force, or resumed, is a reason to build on the same silver again.
+        decided = (*releases.IN_FORCE, "resumed")
+        last = next((event for event in releases.events(spark) if event.status in decided), None)
+        takes = (releases.silver_now(spark, dict(contracts)), dbt.checksum(here), last and (last.status, last.at))
     elif layer == "bronze":
-        takes = [(f.path, f.size, f.modified_at) for f in landed_files(here.landing_dir, contracts[table], spark)]
+        landed = landed_files(here.landing_dir, contracts[table], spark)
+        takes = ([(file.path, file.size, file.modified_at) for file in landed], rows_digest(contracts[table]))
     else:
         of = contracts[run.title.removeprefix("silver ")]
-        takes = (pending_batch(spark, of), rows_digest(of), _thresholds(of))
+        # A batch held for what it refers to is tried again when the other table has changed.
+        others = [
+            contracts[name] for name in sorted({check.reference_table or "" for check in of.checks} & set(contracts))
+        ]
+        takes = ([pending_batch(spark, table) for table in (of, *others)], rows_digest(of), _thresholds(of))
     return f"{run.title}:{hashlib.sha256(repr(takes).encode()).hexdigest()[:16]}"
 
 
@@ -90,15 +97,25 @@ def _thresholds(contract: Contract) -> Any:
     return contract.max_quarantined_percent, contract.rules, contract.checks
 
 
-def _is_run_by_hand(home: Path) -> bool:
-    """Whether a `lakehouse run` is at work in this home."""
-    lock = FileLock(home / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+def _loaded(contracts: Mapping[str, Contract], graph: Any) -> tuple[dict[str, Contract], str]:
+    """(the contracts whose assets this code location has loaded, what to say of the others)."""
+    loaded = {table: of for table, of in contracts.items() if graph.has(dg.AssetKey(["silver", table]))}
+    missing = sorted(contracts.keys() - loaded.keys())
+    return loaded, f" New contracts wait for the code location to be reloaded: {', '.join(missing)}." if missing else ""
+
+
+def _knows_gold(here: Settings, contracts: Mapping[str, Contract], graph: Any) -> bool:
+    """Whether this code location has loaded the models as dbt's project has them now: a part of gold is not released."""
+    loaded = {node.key.path[-1] for node in graph.asset_nodes if node.group_name == "gold" and node.is_materializable}
+    return loaded == set(dbt.buildable_marts(here, contracts))
+
+
+def _has_partitions(run: Planned, graph: Any) -> bool:
+    """Whether the arrival days of a run are partitions of its assets: an older file moves their beginning, which a code
+    location learns when it is reloaded. Until then `lakehouse run` takes such a file."""
+    if run.partition_key is None:
         return True
-    lock.release()
-    return False
+    return all(graph.get(key).partitions_def.has_partition_key(run.partition_key) for key in run.assets)
 
 
 @dg.sensor(
@@ -112,22 +129,42 @@ def _is_run_by_hand(home: Path) -> bool:
 def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Asks for the runs that wait for no other; the next look, after they ended, asks for those that come then."""
     here = settings()
-    if _is_run_by_hand(here.home):
+    lock = FileLock(here.home / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
         return dg.SensorResult(skip_reason="`lakehouse run` is at work.", cursor=context.cursor)
+    try:
+        return _look(context, here)
+    finally:
+        lock.release()
+
+
+def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResult:
+    """What there is to start, for whoever holds the lock of `lakehouse run`."""
+    heal_dead_runs(context.instance)
+    heal_lost_runs(context.instance, BY_SENSOR)
     under_way = unfinished_runs(context.instance, BY_SENSOR)
     if under_way:
         return dg.SensorResult(skip_reason=f"{len(under_way)} run(s) are under way.", cursor=context.cursor)
-    contracts = load_all(here)
+    assert context.repository_def is not None
+    graph = context.repository_def.asset_graph
+    contracts, told = _loaded(load_all(here), graph)
     if not contracts:
-        return dg.SensorResult(skip_reason="There are no contracts; LAKEHOUSE_CONTRACTS names folders of them.")
-    seen = unsettled(here, contracts, datetime.now(UTC).date().isoformat())
+        return dg.SensorResult(skip_reason=f"There are no contracts; LAKEHOUSE_CONTRACTS names folders of them.{told}")
+    try:
+        dbt.prepare(here)
+        has_gold = _knows_gold(here, contracts, graph)
+        told += "" if has_gold else " dbt's models have changed: reload the code location, and gold is built."
+    except dbt.DbtError as problem:
+        has_gold, told = False, f"{told} Gold waits: {str(problem)[:300]}"
+    seen = unsettled(here, contracts, datetime.now(UTC).date().isoformat(), has_gold)
     if seen is not None and seen == context.cursor:
-        return dg.SensorResult(skip_reason="Nothing has changed since the last look.", cursor=seen)
+        return dg.SensorResult(skip_reason=f"Nothing has changed since the last look.{told}", cursor=seen)
     spark = connect(here)
     releases.ensure_tables(spark, here.storage_dir)
-    pending = find_pending(spark, here, contracts)
-    assert context.repository_def is not None
-    runs = plan_runs(pending, contracts, context.repository_def)
+    pending = find_pending(spark, here, contracts, has_gold)
+    runs = [run for run in plan_runs(pending, contracts, context.repository_def) if _has_partitions(run, graph)]
     keys = {run.title: run_key(spark, here, contracts, run) for run in runs}
     wave = next_wave(
         runs,
@@ -136,12 +173,13 @@ def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     )
     if not wave:
         if releases.is_held(releases.events(spark)):
-            reason = "An older release was put back in force: gold waits for `lakehouse release resume`."
-            return dg.SensorResult(skip_reason=reason, cursor=seen)
-        tried = ", ".join(run.title for run in runs if run.title != GOLD)
-        reason = f"Tried already, with the same files, batches and contract: {tried}. Its run says why it failed; "
-        reason += "`lakehouse run` tries again."
-        return dg.SensorResult(skip_reason=reason if tried else "Nothing is pending.", cursor=seen)
+            told = f" An older release was put back in force: gold waits for `lakehouse release resume`.{told}"
+        if runs:
+            told = (
+                f" Tried already, with the same files, batches and contract: {', '.join(keys)}. Their runs say why "
+                f"they failed; `lakehouse run` tries again.{told}"
+            )
+        return dg.SensorResult(skip_reason=told.strip() or "Nothing is pending.", cursor=seen)
     requests = [
         dg.RunRequest(
             run_key=keys[run.title],

@@ -39,4 +39,7 @@ def rebuild(table: str) -> None:
         console.print(f"Failed: {failure}", style="red", markup=False)
     if outcome.failures:
         sys.exit(1)
+    if not outcome.of("silver", table).counts.get("landed"):
+        console.print(f"Bronze holds nothing for {table}; nothing was made.")
+        return
     console.print(f"silver.{table} is made anew. `lakehouse run` publishes it.")

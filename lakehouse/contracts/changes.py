@@ -37,7 +37,13 @@ def rows_digest(contract: Contract) -> str:
     """Changes with whatever decides which rows a record becomes: what rows are made by, how values are read, and the rules
     that refuse records. Rows made under another digest may not be what the contract says now."""
     columns = [
-        (column.name, column.source_name, column.type, column.format, [child.source_name for child in column.children])
+        (
+            column.name,
+            column.source_name,
+            column.type,
+            column.format,
+            [(child.source_name, child.format) for child in column.children],
+        )
         for column in contract.columns
     ]
     rules = [(rule.name, rule.predicate) for rule in contract.rules if rule.severity == "error"]

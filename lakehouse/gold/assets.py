@@ -17,6 +17,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.engine.resource import Engine
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
+from lakehouse.gold.dbt_process import PARENT
 from lakehouse.gold.lineage import column_lineage
 from lakehouse.gold.release import Release
 from lakehouse.gold.serving import mask_of
@@ -151,6 +152,8 @@ def _build(
     is_whole = not context.is_subset
     is_prod = here.dbt_target == "prod"
     releases.ensure_tables(spark, here.storage_dir)
+    if is_prod:
+        _refuse_held(releases.events(spark))
     last = releases.current(spark) if is_prod else None
     for contract in contracts.values():
         # A column that its contract got since the table's last batch is there before a view of it is pinned.
@@ -165,7 +168,8 @@ def _build(
     releases.pin_silver(spark, here.storage_dir, dict(contracts), versions)
     for place in ("staging", schema):
         tables.ensure_schema(spark, here.storage_dir, place if place == schema else _staging(manifest))
-    os.environ.update(dbt.dbt_environment(engine.remote_url))
+    url = engine.remote_url
+    os.environ.update(dbt.dbt_environment(url) | {PARENT: str(os.getpid())})
     number = releases.next_id(spark)
     rebuilt = releases.rebuilt_since(spark, dict(contracts), last) if last else []
     if rebuilt:
@@ -185,6 +189,8 @@ def _build(
                 event = _described(event, context, spark, manifest, translator, sources, invocation.target_path, here)
             yield event
     except Exception as problem:
+        has_engine_died = engine.remote_url != url
+        spark = engine.session
         if is_prod:
             releases.restore_gold(spark, schema, last)
             releases.record(
@@ -204,7 +210,7 @@ def _build(
             )
         raise dg.Failure(
             f"Gold was not released{f' and is back at release {last.release_id}' if last else ''}: {_reason(problem)}",
-            allow_retries=False,
+            allow_retries=has_engine_died,
         ) from problem
     if is_prod and not is_whole:
         context.log.warning("Part of gold was built: that is not released, and the next whole build begins without it.")
@@ -225,6 +231,16 @@ def _build(
                 code=code,
                 run_id=context.run_id,
             ),
+        )
+
+
+def _refuse_held(history: list[Release]) -> None:
+    """Raises Failure where an older release was put back in force: whoever did so did it for a reason."""
+    if releases.is_held(history):
+        raise dg.Failure(
+            "An older release was put back in force by a rollback: gold is not built and nothing is released until "
+            "`lakehouse release resume`.",
+            allow_retries=False,
         )
 
 
@@ -384,6 +400,7 @@ def publish(spark: Any, here: Settings, contracts: dict[str, Contract], run_id: 
     Raises Failure where there is nothing that passed its audit.
     """
     history = releases.events(spark)
+    _refuse_held(history)
     now = next((event for event in history if event.status in releases.IN_FORCE), None)
     newest = next((event for event in history if event.status in ("audited", *releases.IN_FORCE)), None)
     if newest is None:

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 
+PARENT = "LAKEHOUSE_DBT_PARENT"
+"""The environment variable with the id of the process that starts dbt: that may be gone before dbt can look."""
 _LOOK_SECONDS = 0.5
 
 
 def end_with_parent() -> None:
     """Ends this process, at once and with code 1, soon after its parent has ended."""
-    parent = os.getppid()
+    parent = int(os.environ.get(PARENT) or os.getppid())
 
     def watch() -> None:
         while os.getppid() == parent:

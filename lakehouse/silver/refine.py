@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial, reduce
@@ -38,6 +38,8 @@ from lakehouse.storage.tables import quote
 SAMPLES_PER_CHECK = 5
 INTERPRETED_UP_TO = 20_000
 """Records of a batch, up to which its plans are not compiled."""
+_BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
+"""Checks that may read whole tables."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 _COMMITTED = ("applied", "noop", "deleted")
 
@@ -105,7 +107,7 @@ def refine(
     done, newest = pending_batch(spark, contract)
     if newest is None or (newest == done and not full_refresh):
         if last is not None:
-            _ensure_views(spark, storage, contract, last[1])
+            state.ensure_views(spark, storage, contract)
         return None
     since = None if full_refresh or last is None else last[1]["batch"]
     if since is not None and _is_replaced(spark, contract, since):
@@ -130,6 +132,11 @@ def refine(
         classified = stage("classified", events)
         with _small(spark, landed):
             counts, rows_deleted, watermark = _summary(parsed, classified, others)
+        with (
+            nullcontext()
+            if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks)
+            else _small(spark, landed)
+        ):
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
         if blocking(results):
@@ -141,7 +148,7 @@ def refine(
             "batch": newest,
             "change": change,
             "basis": basis(contract),
-            "rows_by": previous.get("rows_by", rows_digest(contract)),
+            "rows_by": rows_digest(contract) if previous.get("rows_by") in (None, rows_digest(contract)) else "several",
             "since": since,
             "landed": landed,
             "counts": counts,
@@ -152,7 +159,6 @@ def refine(
             "run_id": run_id,
             "seconds": round(time.monotonic() - started, 3),
             "committed_at": datetime.now(UTC).isoformat(),
-            "views": state.views_digest(contract),
         }
         refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
         _commit_quarantine(spark, contract, parsed, since, newest, refused)
@@ -160,7 +166,7 @@ def refine(
     version = ledger.last_note(spark, contract)
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
-            pool.submit(_ensure_views, spark, storage, contract, previous),
+            pool.submit(state.ensure_views, spark, storage, contract),
             pool.submit(ledger.heal, spark, contract),
             pool.submit(check_results.remember, spark, results, contract.version, run_id),
         ]
@@ -211,13 +217,6 @@ def is_outdated(spark: SparkSession, contract: Contract) -> bool:
     """Whether silver holds rows that were made before the contract read or refused records as it does now."""
     last = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
     return last is not None and last[1].get("rows_by", rows_digest(contract)) != rows_digest(contract)
-
-
-def _ensure_views(spark: SparkSession, storage: str, contract: Contract, before: dict[str, Any]) -> None:
-    """Makes the public views, unless the batch before made the same ones and they are still there."""
-    is_same = before.get("views") == state.views_digest(contract)
-    if not is_same or not all(tables.exists(spark, view) for view in state.views(contract)):
-        state.ensure_views(spark, storage, contract)
 
 
 def _is_replaced(spark: SparkSession, contract: Contract, since: int) -> bool:

@@ -81,15 +81,16 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebu
 
 
 def views(contract: Contract) -> dict[str, str]:
-    """The public views and their SQL: they read the newest state, so that they change with the contract alone."""
+    """The public views and their SQL: they read the newest state, so that they change with the contract alone. The
+    table's own comes last: it bears the digest of them all."""
     return {
-        contract.silver_table: visible_rows(contract),
         **{contract.child_view(column): child_rows(contract, column) for column in contract.child_tables},
         f"{contract.silver_table}__quarantine": (
             f"select\n    {masked_record(contract)} as record,\n    "
             + ",\n    ".join(field.name for field in QUARANTINE[2:])
             + f"\nfrom {contract.quarantine_table}"
         ),
+        contract.silver_table: visible_rows(contract),
     }
 
 
@@ -100,9 +101,21 @@ def views_digest(contract: Contract) -> str:
 
 
 def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> None:
-    """Points the public views at the newest state. Idempotent."""
-    for name, query in views(contract).items():
-        tables.create_view(spark, storage, name, query)
+    """Points the public views at the newest state. Idempotent; does nothing where they are as they should be."""
+    wanted, digest = views(contract), views_digest(contract)
+    if all(tables.exists(spark, name) for name in wanted) and _digest_of(spark, contract.silver_table) == digest:
+        return
+    for name, query in wanted.items():
+        is_last = name == contract.silver_table
+        tables.create_view(spark, storage, name, query, {_DIGEST: digest} if is_last else {})
+
+
+_DIGEST = "lakehouse.views"
+
+
+def _digest_of(spark: SparkSession, view: str) -> str | None:
+    rows = spark.sql(f"show tblproperties {view}").collect()
+    return next((str(row["value"]) for row in rows if row["key"] == _DIGEST), None)
 
 
 def visible_rows(contract: Contract, version: int | None = None) -> str:

@@ -1,6 +1,6 @@
 """Create, write, restore and describe Delta tables by name (`schema.table`), each at `<storage>/<schema>/<table>`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,6 +199,9 @@ def restore(spark: SparkSession, table: str, to_version: int) -> bool:
     return True
 
 
-def create_view(spark: SparkSession, storage: str, view: str, query: str) -> None:
+def create_view(
+    spark: SparkSession, storage: str, view: str, query: str, properties: Mapping[str, str] | None = None
+) -> None:
     ensure_schema(spark, storage, view.split(".")[0])
-    spark.sql(f"create or replace view {view} as\n{query}")
+    listed = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in (properties or {}).items())
+    spark.sql(f"create or replace view {view}{f' tblproperties ({listed})' if listed else ''} as\n{query}")

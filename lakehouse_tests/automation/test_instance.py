@@ -1,0 +1,51 @@
+"""Runs whose process is gone."""
+
+import dagster as dg
+import pytest
+
+from lakehouse.automation import instance as instances
+from lakehouse.automation.instance import STARTED_BY, heal_dead_runs, heal_lost_runs
+
+TAGS = {"lakehouse/started_by": "a test"}
+
+
+@dg.op
+def nothing() -> None:
+    """A step that does nothing."""
+
+
+@dg.job
+def a_job() -> None:
+    nothing()
+
+
+def begun(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.DagsterRun:
+    run = instance.create_run_for_job(a_job, tags=tags)
+    instance.report_dagster_event(
+        dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name="a_job"), run_id=run.run_id
+    )
+    return run
+
+
+def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status.value
+
+
+def test_only_runs_that_began_and_whose_server_is_gone_are_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        lost, alive, other = begun(instance, TAGS), begun(instance, TAGS), begun(instance, {})
+        waiting = instance.create_run_for_job(a_job, tags=TAGS)
+        monkeypatch.setattr(instances, "_has_server", lambda _, run_id: run_id == alive.run_id)
+        assert heal_lost_runs(instance, TAGS) == [lost.run_id]
+        assert status(instance, lost) == "FAILURE"
+        assert {status(instance, run) for run in (alive, other)} == {"STARTED"}
+        assert status(instance, waiting) == "NOT_STARTED"
+
+
+def test_runs_of_a_killed_lakehouse_run_are_failed() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        dead, other = begun(instance, STARTED_BY), begun(instance, TAGS)
+        assert heal_dead_runs(instance) == [dead.run_id]
+        assert (status(instance, dead), status(instance, other)) == ("FAILURE", "STARTED")
