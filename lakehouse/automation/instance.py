@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from filelock import FileLock
 
 from lakehouse.automation.event_log import keep_connections
 from lakehouse.settings import Settings
@@ -41,6 +42,12 @@ retention:
   sensor:
     purge_after_days: {skipped: 7, failure: 30, success: 30}
 """
+
+
+def run_lock(settings: Settings) -> FileLock:
+    """Held by whoever starts runs in this home, by hand or by the sensor: two would race for the same tables."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.home / "run.lock")
 
 
 def prepare_home(settings: Settings) -> None:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, unfinished_runs
+from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, run_lock, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
 from lakehouse.bronze.ingest import FILES
@@ -129,7 +129,7 @@ def _has_partitions(run: Planned, graph: Any) -> bool:
 def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Asks for the runs that wait for no other; the next look, after they ended, asks for those that come then."""
     here = settings()
-    lock = FileLock(here.home / "run.lock")
+    lock = run_lock(here)
     try:
         lock.acquire(timeout=0)
     except Timeout:

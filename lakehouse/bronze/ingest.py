@@ -75,30 +75,18 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract) -> None
     tables.ensure(spark, storage, FILES, _FILES, comment="Files taken from landing. One row per file and batch.")
 
 
-def taken_files(spark: SparkSession, contract: Contract) -> dict[str, tuple[int, datetime]]:
-    """path → (size, modified_at) of every file already taken for the table, as last taken."""
+def files_taken(spark: SparkSession, table: str | None = None) -> dict[str, set[str]]:
+    """table → paths of all files already taken for it, in one query; of one table, or of all."""
     if not tables.exists(spark, FILES):
         return {}
-    rows = (
-        spark.table(FILES)
-        .where(F.col("table_name") == contract.table)
-        .groupBy("file")
-        .agg(F.expr("max_by(struct(size_bytes, unix_micros(modified_at) as micros), batch)").alias("last"))
-        .collect()
-    )
-    return {
-        row["file"]: (row["last"]["size_bytes"], datetime.fromtimestamp(row["last"]["micros"] / 1_000_000, UTC))
-        for row in rows
-    }
+    noted = spark.table(FILES) if table is None else spark.table(FILES).where(F.col("table_name") == table)
+    rows = noted.groupBy("table_name").agg(F.collect_set("file").alias("files")).collect()
+    return {row["table_name"]: set(row["files"]) for row in rows}
 
 
-def files_taken(spark: SparkSession) -> dict[str, set[str]]:
-    """table → paths of all files already taken for it, in one query for all tables."""
-    taken: dict[str, set[str]] = {}
-    if tables.exists(spark, FILES):
-        rows = spark.table(FILES).groupBy("table_name").agg(F.collect_set("file").alias("files")).collect()
-        taken = {row["table_name"]: set(row["files"]) for row in rows}
-    return taken
+def taken_files(spark: SparkSession, contract: Contract) -> set[str]:
+    """Paths of all files already taken for the table."""
+    return files_taken(spark, contract.table).get(contract.table, set())
 
 
 def pending_files(landed: Sequence[LandedFile], taken: Container[str]) -> list[LandedFile]:

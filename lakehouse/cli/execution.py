@@ -11,11 +11,11 @@ from queue import SimpleQueue
 from typing import Any
 
 import click
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from rich.console import Console
 from rich.table import Table
 
-from lakehouse.automation.instance import heal_dead_runs, pools_in_use
+from lakehouse.automation.instance import heal_dead_runs, pools_in_use, run_lock
 from lakehouse.automation.instance import instance as dagster_instance
 from lakehouse.automation.runs import GOLD, RUNS_AT_ONCE, Outcome, Planned, events, execute, pools_of, tell
 from lakehouse.settings import Settings
@@ -24,8 +24,7 @@ from lakehouse.settings import Settings
 @contextmanager
 def only_run(here: Settings) -> Iterator[None]:
     """One `lakehouse run` a home: two would race for the same tables."""
-    here.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(here.home / "run.lock")
+    lock = run_lock(here)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -3,16 +3,12 @@
 import threading
 from typing import Any
 
-import dagster as dg
 import pytest
 from rich.console import Console
 
 from lakehouse.automation.runs import GOLD, Outcome, Planned
 from lakehouse.cli import execution as cli
-
-
-def _planned(title: str, *after: str) -> Planned:
-    return Planned(title, (dg.AssetKey(title.split()),), frozenset(after))
+from lakehouse_tests.automation.planned import RUNS, planned
 
 
 @pytest.fixture
@@ -32,7 +28,7 @@ def run_all(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("succeeded", [True, False])
 def test_a_run_that_fails_outside_of_its_steps_is_a_failure(run_all: Any, succeeded: bool) -> None:
-    outcome = run_all([_planned("silver a")], lambda _: succeeded)
+    outcome = run_all([planned("silver a")], lambda _: succeeded)
     assert [failure.partition(":")[0] for failure in outcome.failures] == ([] if succeeded else ["silver a"])
 
 
@@ -44,26 +40,19 @@ def test_runs_wait_for_those_before_them_and_no_failure_stops_the_rest(run_all: 
         ended.append(planned.title)
         return planned.title != "bronze a"
 
-    runs = [
-        _planned("bronze a"),
-        _planned("bronze b"),
-        _planned("silver a", "bronze a", "silver b"),
-        _planned("silver b", "bronze b"),
-        _planned(GOLD, "bronze a", "bronze b", "silver a", "silver b"),
-    ]
-    outcome = run_all(runs, execute)
+    outcome = run_all(RUNS, execute)
     assert ended[-1] == GOLD and len(ended) == 5
     assert len(outcome.failures) == 1
 
 
 def test_runs_that_know_nothing_of_each_other_are_under_way_at_once(run_all: Any) -> None:
     both = threading.Barrier(2)
-    run_all([_planned("silver a"), _planned("silver b")], lambda _: both.wait(timeout=30) >= 0)
+    run_all([planned("silver a"), planned("silver b")], lambda _: both.wait(timeout=30) >= 0)
 
 
 def test_gold_is_not_built_where_nothing_new_came_of_silver(run_all: Any) -> None:
     ran: list[str] = []
-    run_all([_planned("silver a"), _planned(GOLD, "silver a")], lambda run: ran.append(run.title) or True, False)
+    run_all([planned("silver a"), planned(GOLD, "silver a")], lambda run: ran.append(run.title) or True, False)
     assert ran == ["silver a"]
 
 
@@ -72,4 +61,4 @@ def test_what_a_run_raises_reaches_the_caller(run_all: Any) -> None:
         raise RuntimeError("no instance")
 
     with pytest.raises(RuntimeError, match="no instance"):
-        run_all([_planned("silver a")], execute)
+        run_all([planned("silver a")], execute)

@@ -9,24 +9,12 @@ import pytest
 from filelock import FileLock
 
 from lakehouse.automation import sensors
-from lakehouse.automation.runs import GOLD, Planned
+from lakehouse.automation.runs import GOLD
 from lakehouse.automation.sensors import next_wave, pending_work, unsettled
 from lakehouse.contracts.loader import load_all
 from lakehouse.definitions import build
 from lakehouse.settings import Settings, settings
-
-
-def planned(title: str, *after: str) -> Planned:
-    return Planned(title, (dg.AssetKey(title.split()),), frozenset(after))
-
-
-RUNS = [
-    planned("bronze a"),
-    planned("bronze b"),
-    planned("silver a", "bronze a", "silver b"),
-    planned("silver b", "bronze b"),
-    planned(GOLD, "bronze a", "bronze b", "silver a", "silver b"),
-]
+from lakehouse_tests.automation.planned import RUNS
 
 
 @pytest.mark.parametrize(
