@@ -70,7 +70,7 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract) -> None
         contract.bronze_table,
         BRONZE,
         comment=f"Raw history of {contract.source}.{contract.name}. One row per record that arrived.",
-        properties={"delta.autoOptimize.autoCompact": "true", "delta.dataSkippingNumIndexedCols": "9"},
+        properties={"delta.dataSkippingNumIndexedCols": "9"},
     )
     tables.ensure(spark, storage, FILES, _FILES, comment="Files taken from landing. One row per file and batch.")
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -36,7 +37,10 @@ def run(dry_run: bool) -> None:
         if not contracts:
             raise click.ClickException("There are no contracts. Set LAKEHOUSE_CONTRACTS to a folder of them.")
         prepare_home(here)
-        spark = connect(here)
+        with ThreadPoolExecutor(1) as pool:  # dbt reads its project while the engine starts
+            project_read = pool.submit(dbt.prepare, here)
+            spark = connect(here)
+            project_read.result()
         pending = _prepared(here, spark, contracts, console)
         for table, count in pending.unreachable.items():
             console.print(f"{table}: {count} file(s) in landing have an arrival day in the future; they wait for it.")
@@ -80,7 +84,6 @@ def run(dry_run: bool) -> None:
 
 
 def _prepared(here: Settings, spark: Any, contracts: dict[str, Any], console: Console) -> work.Pending:
-    dbt.prepare(here)
     releases.ensure_tables(spark, here.storage_dir)
     for done in releases.heal(spark, here.storage_dir, contracts, dbt.marts(here)):
         console.print(f"Made again: {done}")

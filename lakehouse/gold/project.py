@@ -9,13 +9,15 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dagster_dbt import DbtProject
 from filelock import FileLock
 
 from lakehouse.contracts.model import Contract
 from lakehouse.settings import Settings, executable
+
+if TYPE_CHECKING:
+    from dagster_dbt import DbtProject
 
 _QUIET = "ignore::UserWarning:pyspark.sql.connect.session"
 """dbt-spark sets static confs with every statement; Spark Connect warns each time. This silences exactly that."""
@@ -28,8 +30,10 @@ class DbtError(Exception):
     """dbt could not read its project."""
 
 
-def project(settings: Settings) -> DbtProject:
+def project(settings: Settings) -> "DbtProject":
     """The project, with everything that dbt writes under the lakehouse's home."""
+    from dagster_dbt import DbtProject  # 2 s, which `lakehouse sql` need not wait for
+
     return DbtProject(
         project_dir=settings.dbt_project_dir,
         profiles_dir=settings.dbt_project_dir,
