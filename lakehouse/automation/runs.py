@@ -94,9 +94,17 @@ def plan_runs(
 
 def plan_rebuild(table: str, repository: dg.RepositoryDefinition | Any) -> Planned:
     """The run that folds a table of silver anew from bronze."""
+    return _silver_run(f"rebuild silver {table}", table, {"full_refresh": True}, repository)
+
+
+def plan_replay(table: str, replay: dict[str, Any], repository: dg.RepositoryDefinition | Any) -> Planned:
+    """The run that replays records in the quarantine of a table of silver; `replay`: see `ReplayConfig`."""
+    return _silver_run(f"replay silver {table}", table, {"replay": replay}, repository)
+
+
+def _silver_run(title: str, table: str, config: dict[str, Any], repository: dg.RepositoryDefinition | Any) -> Planned:
     keys = repository.asset_graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys
-    config = {"ops": {f"silver__{table}": {"config": {"full_refresh": True}}}}
-    return Planned(f"rebuild silver {table}", tuple(sorted(keys)), config=config)
+    return Planned(title, tuple(sorted(keys)), config={"ops": {f"silver__{table}": {"config": config}}})
 
 
 def _bronze_run(stretch: Stretch, before: str | None) -> Planned:

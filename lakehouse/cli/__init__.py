@@ -10,6 +10,7 @@ import click
 _COMMANDS = {
     "run": ("lakehouse.cli.run:run", "Materialize what is pending, in dependency order."),
     "rebuild": ("lakehouse.cli.rebuild:rebuild", "Fold a table of silver anew from bronze."),
+    "quarantine": ("lakehouse.cli.quarantine:quarantine", "Look at refused records, decide about them, replay them."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),
     "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),

@@ -152,6 +152,7 @@ def _asked(item: RowRule | BatchCheck) -> tuple[Any, ...]:
 _TERMS = {
     "lateness": "the lateness horizon",
     "max_quarantined_percent": "the share of a batch that may be refused",
+    "quarantine_warn": "the age from which a record in quarantine is warned of",
     "freshness_fail": "the age from which data is stale",
     "retention": "the retention",
     "cadence": "the cadence",

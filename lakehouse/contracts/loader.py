@@ -206,6 +206,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         partition=way.partition,
         start=_start(document, place, settings),
         max_quarantined_percent=_max_percent(document, place, settings),
+        quarantine_warn=_quarantine_warn(document, place, settings),
         freshness_warn=sla.latency / 2 if sla.latency else None,
         freshness_fail=sla.latency,
         freshness_column=sla.column,
@@ -388,10 +389,21 @@ def _max_percent(document: Document, place: Where, settings: dict[str, Any]) -> 
         document.add(where, f"quarantine cannot be `{value}`", "Write `quarantine: {max_percent: 5}`")
         return 5.0
     for key in value:
-        if key != "max_percent":
-            document.add((*where, key), f"`{key}` is unknown to quarantine", choose(key, ["max_percent"]))
+        if key not in ("max_percent", "warn_after"):
+            document.add((*where, key), f"`{key}` is unknown to quarantine", choose(key, ["max_percent", "warn_after"]))
     share = percent(document, (*where, "max_percent"), value.get("max_percent"))
     return 5.0 if share is None else share
+
+
+def _quarantine_warn(document: Document, place: Where, settings: dict[str, Any]) -> timedelta:
+    value = settings.get("quarantine", {})
+    written = value.get("warn_after", "7d") if isinstance(value, dict) else "7d"
+    span = duration(written) if isinstance(written, str) else None
+    if span is None or span <= timedelta(0):
+        where = (*place, "quarantine", "warn_after")
+        document.add(where, f"warn_after cannot be `{written}`", "Write a time such as 7d, 12h or 2w")
+        return timedelta(days=7)
+    return span
 
 
 def _encoding(document: Document, place: Where, settings: dict[str, Any]) -> str:

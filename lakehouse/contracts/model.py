@@ -174,6 +174,8 @@ class Contract:
     """The first partition; None: the first landing day."""
     max_quarantined_percent: float
     """A batch is blocked when unreadable and rule-breaking records together exceed this share."""
+    quarantine_warn: timedelta
+    """Age from which a record that waits in quarantine is warned of."""
     freshness_warn: timedelta | None
     freshness_fail: timedelta | None
     """Age of the newest data from which it counts as stale (ODCS SLA `latency`); the warning comes at half of it."""
@@ -219,6 +221,11 @@ class Contract:
     @property
     def quarantine_table(self) -> str:
         return f"silver_state.{self.table}__quarantine"
+
+    @property
+    def resolutions_table(self) -> str:
+        """What people decided about refused records, and what became of them; made with the first decision."""
+        return f"silver_state.{self.table}__resolutions"
 
     @property
     def pii_columns(self) -> tuple[Column, ...]:

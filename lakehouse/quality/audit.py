@@ -20,6 +20,7 @@ from lakehouse.quality.soda import Measured, scan
 from lakehouse.storage.tables import quote
 
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
+QUARANTINE_AGE = "quarantine_age"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
         True,
     )
     named[CONSERVATION] = ("Every record that landed has exactly one disposition.", "completeness", True)
+    days = contract.quarantine_warn.total_seconds() / 86400
+    named[QUARANTINE_AGE] = (
+        f"No record has waited in quarantine for more than {days:g} days. Warns; never blocks.",
+        "timeliness",
+        False,
+    )
     if contract.freshness_fail:
         hours = contract.freshness_fail.total_seconds() / 3600
         named[FRESHNESS] = (

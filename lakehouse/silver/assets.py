@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from lakehouse.bronze.assets import TRANSIENT, asset_tags, contract_reference, owners, table_schema
 from lakehouse.contracts.model import Column, Contract
@@ -11,10 +12,29 @@ from lakehouse.engine.resource import Engine
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
+from lakehouse.silver import quarantine
+from lakehouse.silver.quarantine import STATUS, Replay, Selection
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
 from lakehouse.storage import tables
 from lakehouse.storage.tables import TableShapeError, literal
+
+
+class ReplayConfig(dg.Config):
+    """Which records in quarantine to replay: see `quarantine.Selection`; without a condition, those with a decision."""
+
+    ids: list[str] = Field(default_factory=list)
+    reasons: list[str] = Field(default_factory=list)
+    files: list[str] = Field(default_factory=list)
+    batches: list[int] = Field(default_factory=list)
+    everything: bool = False
+    made_by: str = ""
+    note: str = ""
+
+    @property
+    def replay(self) -> Replay:
+        named = (tuple(self.ids), tuple(self.reasons), tuple(self.files), tuple(self.batches))
+        return Replay(Selection(*named, self.everything), self.made_by, self.note)
 
 
 class SilverConfig(dg.Config):
@@ -22,6 +42,8 @@ class SilverConfig(dg.Config):
 
     full_refresh: bool = False
     """Fold the whole table anew from bronze."""
+    replay: ReplayConfig | None = None
+    """Take records that are in quarantine, instead of new ones."""
 
 
 _TECHNICAL = (
@@ -96,7 +118,7 @@ def _specs(contract: Contract, references: Sequence[str]) -> list[dg.AssetSpec]:
             "One row per record.",
             metadata={
                 "dagster/column_schema": table_schema(
-                    [(f.name, f.type, f.comment) for f in QUARANTINE if f.name != "header"]
+                    [(f.name, f.type, f.comment) for f in (*QUARANTINE, *STATUS) if f.name != "header"]
                 ),
                 "dagster/table_name": f"{contract.silver_table}__quarantine",
             },
@@ -178,7 +200,8 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
         spark = engine.session
         existing = frozenset(table for table in all_tables if tables.exists(spark, f"silver.{table}"))
         try:
-            refined = refine(spark, here.storage_dir, contract, context.run_id, existing, config.full_refresh)
+            replay = config.replay.replay if config.replay else None
+            refined = refine(spark, here.storage_dir, contract, context.run_id, existing, config.full_refresh, replay)
         except BatchBlockedError as blocked:
             for result in blocked.results:
                 yield _check(key, result)
@@ -193,13 +216,13 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
 def _results(
     context: dg.AssetExecutionContext, contract: Contract, spark: Any, key: dg.AssetKey, refined: Refined | None
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    quarantine, *children = (f"{contract.table}__quarantine", *(contract.child_view(c) for c in contract.child_tables))
+    refused, *children = (f"{contract.table}__quarantine", *(contract.child_view(c) for c in contract.child_tables))
     rows = _row_counts(spark, [contract.silver_table, contract.quarantine_table, *children])
     metadata: dict[str, Any] = {"dagster/row_count": rows[contract.silver_table]}
     if refined is None:
-        context.log.info(f"{contract.silver_table}: nothing new in bronze")
+        context.log.info(f"{contract.silver_table}: nothing new")
         metadata["landed"] = 0
-        checks = _remembered(spark, contract)
+        checks = _remembered(spark, contract, _age(spark, contract))
     else:
         counts = refined.counts
         metadata |= {
@@ -212,17 +235,23 @@ def _results(
             "checks_passed": sum(1 for check in refined.checks if check.outcome == "pass"),
             "checks_warned": sum(1 for check in refined.checks if check.outcome == "warn"),
         }
-        checks = refined.checks
+        # A replay asks a few of them; of the others, the last answer stands.
+        checks = _remembered(spark, contract, refined.checks) if refined.is_replay else refined.checks
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         context.log.info(f"{contract.silver_table}: {refined.landed} landed: {told or 'nothing'}")
     yield dg.MaterializeResult(asset_key=key, metadata=metadata)
     for check in checks:
         yield _check(key, check)
     yield dg.MaterializeResult(
-        asset_key=["silver", quarantine], metadata={"dagster/row_count": rows[contract.quarantine_table]}
+        asset_key=["silver", refused], metadata={"dagster/row_count": rows[contract.quarantine_table]}
     )
     for view in children:
         yield dg.MaterializeResult(asset_key=["silver", view.split(".")[1]], metadata={"dagster/row_count": rows[view]})
+
+
+def _age(spark: Any, contract: Contract) -> list[CheckResult]:
+    """How long records have waited until now, where there is a quarantine."""
+    return [quarantine.age(spark, contract, None)] if tables.exists(spark, contract.quarantine_table) else []
 
 
 def _row_counts(spark: Any, names: Sequence[str]) -> dict[str, int]:
@@ -257,18 +286,19 @@ def _check(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
     )
 
 
-def _remembered(spark: Any, contract: Contract) -> list[CheckResult]:
-    """The results of the newest batch, for a run that found nothing new: the table is still what they were found on."""
+def _remembered(spark: Any, contract: Contract, fresh: Sequence[CheckResult]) -> list[CheckResult]:
+    """The results of the newest batch, for a run that took none: the table is still what they were found on. Those that
+    are `fresh` stand for themselves."""
     if not tables.exists(spark, CHECK_RESULTS):
-        return []
+        return list(fresh)
     rows = spark.sql(
         f"""select check_name, max_by(struct(*), evaluated_at) as last
         from {CHECK_RESULTS}
         where table_name = {literal(contract.table)}
         group by check_name"""
     ).collect()
-    known = check_names(contract)
-    return [
+    known = {name: facts for name, facts in check_names(contract).items() if name not in {r.name for r in fresh}}
+    remembered = [
         CheckResult(
             table=contract.table,
             name=row["check_name"],
@@ -284,6 +314,7 @@ def _remembered(spark: Any, contract: Contract) -> list[CheckResult]:
         for row in rows
         if row["check_name"] in known
     ]
+    return [*fresh, *remembered]
 
 
 def silver_assets(contracts: Sequence[Contract]) -> list[dg.AssetsDefinition]:

@@ -1,4 +1,8 @@
-"""ops.batches: what became of every record, one row a batch. Derived: each row repeats the note of a commit of silver."""
+"""ops.batches: what became of every record, one row a batch. Derived: each row repeats the note of a commit of silver.
+
+A replay of refused records is a row of its own: what became of them, and what they were before. The sum of a disposition,
+less the sum of `was_…`, is the number of records that have it now.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,19 +13,25 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
-from lakehouse.silver.fold import DISPOSITIONS
+from lakehouse.silver.fold import DISPOSITIONS, QUARANTINED, REJECTED, TOO_LATE
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import Field
 
 BATCHES = "ops.batches"
+REFINE, REPLAY = "refine", "replay"
+KINDS = (REFINE, REPLAY)
+REFUSED = (QUARANTINED, REJECTED, TOO_LATE)
+"""Dispositions of the records in quarantine."""
 _COLUMNS = (
     Field("table_name", "string", "The silver table."),
+    Field("kind", "string", "refine (a batch, or a rebuild) or replay (of refused records); null: refine."),
     Field("batch", "bigint", "The batch: all that bronze had taken up to it."),
     Field("since", "bigint", "The batch before it, exclusive; null for the first and for a rebuild."),
     Field("silver_version", "bigint", "The commit of the state table."),
     Field("landed", "bigint", "Records of the batch in bronze."),
     *(Field(name, "bigint", f"Records with the disposition {name}.") for name in DISPOSITIONS),
+    *(Field(f"was_{name}", "bigint", f"Of a replay: its records that were {name} before it.") for name in REFUSED),
     Field("rows_deleted", "bigint", "Rows that a snapshot no longer had."),
     Field("contract_version", "string", "Version of the contract that applied."),
     Field("run_id", "string", "The Dagster run."),
@@ -35,8 +45,8 @@ def ensure_table(spark: SparkSession, storage: str) -> None:
 
 
 def _committed(spark: SparkSession, contract: Contract) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(version, note) of the batches committed to the state table, newest first."""
-    return ((version, note) for version, note in notes(spark, contract.state_table) if note.get("kind") == "refine")
+    """(version, note) of the batches and replays committed to the state table, newest first."""
+    return ((version, note) for version, note in notes(spark, contract.state_table) if note.get("kind") in KINDS)
 
 
 def last_note(spark: SparkSession, contract: Contract) -> tuple[int, dict[str, Any]] | None:
@@ -65,11 +75,13 @@ def heal(spark: SparkSession, contract: Contract) -> int:
         rows = [
             (
                 contract.table,
+                note["kind"],
                 note["batch"],
                 note["since"],
                 version,
                 note["landed"],
                 *(note["counts"].get(name, 0) for name in DISPOSITIONS),
+                *(note["was"].get(name, 0) if "was" in note else None for name in REFUSED),
                 note["rows_deleted"],
                 note["contract_version"],
                 note["run_id"],

@@ -20,10 +20,11 @@ TECHNICAL = ("_rescued", "_sequence", "_is_deleted", "_hash", *PROVENANCE)
 """What silver's state keeps of a record beside the contract's columns."""
 
 
-def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> DataFrame:
+def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carried: Sequence[str] = ()) -> DataFrame:
     """Bronze rows to typed rows.
 
-    In: rows of `bronze.<table>`; for CSV, `headers` are the distinct header lines among them. Out, one row a record:
+    In: rows of `bronze.<table>`; for CSV, `headers` are the distinct header lines among them; `carried` are further
+    columns of the rows, to be passed on. Out, one row a record:
     the contract's columns, TECHNICAL columns, the raw record (`_record`, `_header`), and what is wrong with it:
     `_unreadable` (a reason, or null), `_type_errors` (columns whose value is not of their type) and `_violations`
     (names of the rules of severity error that it breaks, in the contract's order).
@@ -49,6 +50,7 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> Da
         "file as _file",
         "position as _position",
         "arrived_on as _arrived_on",
+        *carried,
     )
     hashed = typed.selectExpr(
         *map(quote, contract.column_names),
@@ -61,6 +63,7 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> Da
         "_record",
         "_header",
         "_unreadable",
+        *carried,
     )
     return hashed.selectExpr("*", f"{_violations(contract)} as _violations")
 

@@ -19,7 +19,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
-from lakehouse.silver import ledger, state
+from lakehouse.silver import ledger, quarantine, state
 from lakehouse.silver.fold import (
     DISPOSITIONS,
     QUARANTINED,
@@ -31,6 +31,7 @@ from lakehouse.silver.fold import (
 )
 from lakehouse.silver.masks import masked_record
 from lakehouse.silver.parse import TECHNICAL, parse
+from lakehouse.silver.quarantine import Replay
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import quote
@@ -41,6 +42,11 @@ INTERPRETED_UP_TO = 20_000
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
 """Checks that may read whole tables."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+_REASONS = (
+    "case when _unreadable is not null then array(_unreadable) "
+    f"when _refused = '{TOO_LATE}' then array('{TOO_LATE}') else _violations end"
+)
+"""SQL of why a record is refused."""
 _COMMITTED = ("applied", "noop", "deleted")
 
 
@@ -59,6 +65,8 @@ class Refined:
     checks: list[CheckResult]
     seconds: float
     is_rebuild: bool
+    is_replay: bool = False
+    """Of some records in quarantine, instead of a batch."""
 
 
 class BatchBlockedError(Exception):
@@ -87,12 +95,16 @@ def refine(
     run_id: str,
     silver_tables: frozenset[str],
     full_refresh: bool = False,
+    replay: Replay | None = None,
 ) -> Refined | None:
     """Takes into silver whatever bronze committed since silver's own last commit; None when there is nothing.
 
-    With `full_refresh`, folds the whole table anew from bronze, in one commit. Idempotent, and safe to repeat after a
-    crash at any point: the state's commit is what counts, the quarantine is replaced from the last commit on, and the
-    ledger is healed from the state's notes.
+    With `full_refresh`, folds the whole table anew from bronze, in one commit. With `replay`, takes records that are in
+    quarantine instead of new ones: as they were corrected, with the place in the order that they always had. (What a
+    snapshot means depends on those before it: such a table is folded anew.)
+
+    Idempotent, and safe to repeat after a crash at any point: the state's commit is what counts, what the quarantine has
+    beyond it is taken back, and the ledger is healed from the state's notes.
 
     Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type) and
     BasisError (its rows were made by another key, delivery, sequence or history).
@@ -101,21 +113,30 @@ def refine(
     _unstage(f"{storage}/_staging/{contract.table}")  # what a killed batch left
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
+    quarantine.heal(spark, contract)
     state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
     ledger.heal(spark, contract)
     last = ledger.last_note(spark, contract)
     done, newest = pending_batch(spark, contract)
-    if newest is None or (newest == done and not full_refresh):
+    pins = quarantine.pins(spark, contract)
+    sent = quarantine.chosen(spark, contract, replay, pins) if replay is not None else None
+    full_refresh |= sent is not None and contract.delivery == "snapshot"
+    if sent is not None:
+        quarantine.ensure_resolutions(spark, storage, contract)
+        newest = None if done is None or sent.isEmpty() else newest if full_refresh else done
+    if newest is None or (newest == done and not full_refresh and sent is None):
         if last is not None:
             state.ensure_views(spark, storage, contract)
         return None
     since = None if full_refresh or last is None else last[1]["batch"]
-    if since is not None and _is_replaced(spark, contract, since):
+    if since is not None and sent is None and _is_replaced(spark, contract, since):
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
     _refuse_other_basis(contract, previous)
     change = _change_number(newest, last[1] if last else None)
-    raw = _raw(spark, contract, since, newest)
+    raw = _raw(spark, contract, since if sent is None else None, newest)
+    if sent is not None and not full_refresh:
+        raw = quarantine.only_chosen(raw, sent)
     landed, days, headers = _overview(raw)
     last_day = date.fromisoformat(previous["last_day"]) if previous.get("last_day") else None
     if contract.delivery == "snapshot" and last_day and days and days[0] <= last_day:
@@ -126,8 +147,11 @@ def refine(
     with ExitStack() as stack:
         held = spark.table(contract.state_table) if since is not None else None
         stage = partial(_stage, stack, spark, storage, contract.table)
+        raw, carried = quarantine.decided(spark, contract, raw, pins)
+        # Nobody judges lateness a second time.
+        horizon = previous.get("watermark") if sent is None else None
         with _small(spark, landed):
-            parsed = stage("parsed", _parsed(raw, contract, headers, previous.get("watermark")))
+            parsed = stage("parsed", _parsed(raw, contract, headers, horizon, carried))
         events, others = _classify(stage, parsed, contract, held, days, last_day)
         classified = stage("classified", events)
         with _small(spark, landed):
@@ -139,11 +163,13 @@ def refine(
         ):
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
+        if sent is not None and since is not None:
+            results = quarantine.of_replay(results, contract)
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
         note = {
-            "kind": "refine",
+            "kind": ledger.REFINE,
             "table": contract.table,
             "batch": newest,
             "change": change,
@@ -160,10 +186,19 @@ def refine(
             "seconds": round(time.monotonic() - started, 3),
             "committed_at": datetime.now(UTC).isoformat(),
         }
-        refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
-        _commit_quarantine(spark, contract, parsed, since, newest, refused)
+        refused = sum(counts[name] for name in ledger.REFUSED)
+        if replay is not None and sent is not None:
+            told = quarantine.outcomes(sent, parsed, classified)
+            if since is not None:  # a table that is folded anew counts all of its records again
+                # A replay of old records moves no horizon, lest others be too late by it.
+                was, late = quarantine.counts_before(told), previous.get("watermark")
+                note |= {"kind": ledger.REPLAY, "was": was, "watermark": late, "last_day": previous.get("last_day")}
+            quarantine.commit_outcomes(spark, contract, told, replay, newest, change, since is None)
+        if sent is None or since is None:
+            _commit_quarantine(spark, contract, parsed, since, newest, change, refused)
         _commit_state(spark, contract, classified, since, change, note)
     version = ledger.last_note(spark, contract)
+    results.append(quarantine.age(spark, contract, newest))
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
             pool.submit(state.ensure_views, spark, storage, contract),
@@ -182,7 +217,27 @@ def refine(
         checks=results,
         seconds=time.monotonic() - started,
         is_rebuild=since is None,
+        is_replay=sent is not None and since is not None,
     )
+
+
+def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dict[str, Any]]:
+    """What a replay would refuse, and what not: `id`, `was`, and `outcome` and `reasons` (None and none where the record
+    breaks nothing now) of each record that it would send. Commits nothing."""
+    pins = quarantine.pins(spark, contract)
+    sent = quarantine.chosen(spark, contract, replay, pins)
+    raw = quarantine.only_chosen(spark.table(contract.bronze_table), sent)
+    landed, _, headers = _overview(raw)
+    raw, carried = quarantine.decided(spark, contract, raw, pins)
+    with _small(spark, landed):
+        parsed = _parsed(raw, contract, headers, None, carried).selectExpr(
+            "_file", "_position", "_refused as outcome", f"{_REASONS} as reasons"
+        )
+        told = sent.join(parsed, F.expr("file = _file and position = _position")).orderBy("file", "position")
+        return [
+            row.asDict()
+            for row in told.selectExpr(f"{quarantine.RECORD_ID} as id", "was", "outcome", "reasons").collect()
+        ]
 
 
 class BasisError(Exception):
@@ -278,8 +333,11 @@ def _overview(raw: DataFrame) -> tuple[int, list[date], list[str]]:
     return int(row["landed"]), list(row["days"]), list(row["headers"])
 
 
-def _parsed(raw: DataFrame, contract: Contract, headers: Sequence[str], watermark: str | None) -> DataFrame:
-    """Parsed records with, for those that are not applied, `_refused`: their disposition."""
+def _parsed(
+    raw: DataFrame, contract: Contract, headers: Sequence[str], watermark: str | None, carried: Sequence[str] = ()
+) -> DataFrame:
+    """Parsed records with, for those that are not applied, `_refused`: their disposition. `carried`: see
+    `quarantine.decided`; a record that somebody decided about is never too late."""
     late = "false"
     if watermark and _has_event_time(contract):
         seconds = int(contract.lateness.total_seconds())
@@ -287,13 +345,17 @@ def _parsed(raw: DataFrame, contract: Contract, headers: Sequence[str], watermar
     refused = f"""case
         when _unreadable is not null then '{REJECTED}'
         when size(_violations) > 0 then '{QUARANTINED}'
-        when {late} then '{TOO_LATE}' end"""
-    parsed = parse(raw, contract, headers).selectExpr("*", f"{refused} as _refused")
+        when {late}{" and _decision is null" if carried else ""} then '{TOO_LATE}' end"""
+    parsed = parse(raw, contract, headers, carried)
+    if carried:
+        parsed = quarantine.heeded(parsed, contract)
+    parsed = parsed.selectExpr("*", f"{refused} as _refused")
+    arrived = "coalesce(_decision.arrived, _record)" if carried else "_record"
     # The raw text is needed of refused records alone; without it the rest takes a fraction of the room.
     kept = [*contract.column_names, *TECHNICAL, "_unreadable", "_type_errors", "_violations", "_refused"]
     return parsed.selectExpr(
         *map(quote, kept),
-        "if(_refused is not null, _record, null) as _record",
+        f"if(_refused is not null, {arrived}, null) as _record",
         "if(_refused is not null, _header, null) as _header",
     )
 
@@ -448,17 +510,17 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
 
 
 def _commit_quarantine(
-    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, count: int
+    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, change: int, count: int
 ) -> None:
-    """Replaces what a batch that died before its commit may have left; then it is as if written once."""
+    """Replaces what a batch that died before its commit may have left; then it is as if written once. A record that a fold
+    anew refuses again has been in quarantine since it was refused first."""
     _, held = next(notes(spark, contract.quarantine_table), (0, None))
     if not count and (held is None or (since is not None and held["batch"] <= since)):
         return
     refused = parsed.where("_refused is not null").selectExpr(
         "_record as record",
         "_header as header",
-        "case when _unreadable is not null then array(_unreadable) "
-        f"when _refused = '{TOO_LATE}' then array('{TOO_LATE}') else _violations end as reasons",
+        f"{_REASONS} as reasons",
         "_refused as disposition",
         "_file as file",
         "_position as position",
@@ -466,8 +528,13 @@ def _commit_quarantine(
         f"cast({batch} as bigint) as batch",
         "current_timestamp() as quarantined_at",
     )
+    if since is None and held is not None:
+        columns = [*refused.columns[:-1], "coalesce(first_at, quarantined_at) as quarantined_at"]
+        known = ("file", "position", "record")
+        first = spark.table(contract.quarantine_table).groupBy(*known).agg(F.min("quarantined_at").alias("first_at"))
+        refused = refused.join(first, [*known], "left").selectExpr(*columns)
     leftover = f"batch > {since}" if since is not None else "true"
-    note = {"kind": "quarantine", "table": contract.table, "batch": batch, "records": count}
+    note = {"kind": "quarantine", "table": contract.table, "batch": batch, "change": change, "records": count}
     tables.replace_where(refused, contract.quarantine_table, leftover, note)
 
 

@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.silver.masks import masked_record
 from lakehouse.silver.parse import sequence_type
+from lakehouse.silver.quarantine import STATUS, records
 from lakehouse.storage import tables
 from lakehouse.storage.tables import Field, quote
 
@@ -80,29 +81,31 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebu
     )
 
 
-def views(contract: Contract) -> dict[str, str]:
-    """The public views and their SQL: they read the newest state, so that they change with the contract alone. The
-    table's own comes last: it bears the digest of them all."""
+def views(contract: Contract, is_resolved: bool) -> dict[str, str]:
+    """The public views and their SQL: they read the newest state, so that they change with the contract alone (and when
+    the first decision about a refused record is made: `is_resolved`). The table's own comes last: it bears the digest of
+    them all."""
     return {
         **{contract.child_view(column): child_rows(contract, column) for column in contract.child_tables},
         f"{contract.silver_table}__quarantine": (
             f"select\n    {masked_record(contract)} as record,\n    "
-            + ",\n    ".join(field.name for field in QUARANTINE[2:])
-            + f"\nfrom {contract.quarantine_table}"
+            + ",\n    ".join(field.name for field in (*QUARANTINE[2:], *STATUS))
+            + f"\nfrom ({records(contract, is_resolved)})"
         ),
         contract.silver_table: visible_rows(contract),
     }
 
 
-def views_digest(contract: Contract) -> str:
+def views_digest(contract: Contract, is_resolved: bool) -> str:
     """Changes whenever a view has to be made anew: with columns, types and masks."""
     shape = [(field.name, field.type) for field in state_fields(contract)]
-    return hashlib.sha256(repr((views(contract), shape)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((views(contract, is_resolved), shape)).encode()).hexdigest()[:16]
 
 
 def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> None:
     """Points the public views at the newest state. Idempotent; does nothing where they are as they should be."""
-    wanted, digest = views(contract), views_digest(contract)
+    is_resolved = tables.exists(spark, contract.resolutions_table)
+    wanted, digest = views(contract, is_resolved), views_digest(contract, is_resolved)
     if all(tables.exists(spark, name) for name in wanted) and _digest_of(spark, contract.silver_table) == digest:
         return
     for name, query in wanted.items():

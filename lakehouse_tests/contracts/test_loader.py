@@ -51,6 +51,8 @@ def test_a_minimal_contract_gets_every_default(write: Write) -> None:
     assert (contract.bronze_table, contract.silver_table) == ("bronze.shop_orders", "silver.shop_orders")
     assert contract.state_table == "silver_state.shop_orders"
     assert contract.quarantine_table == "silver_state.shop_orders__quarantine"
+    assert contract.resolutions_table == "silver_state.shop_orders__resolutions"
+    assert contract.quarantine_warn == timedelta(days=7)
     assert [column.name for column in contract.pii_columns] == ["email"]
     assert contract.child_tables == ()
     assert (contract.history, contract.partition, contract.start) == ("current", None, None)
@@ -71,7 +73,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
                 DELIVERY,
                 "      delivery: versions\n      sequence: [updated_at]\n      lateness: 2w\n      history: full\n"
                 "      partition: weekly\n      start: 2025-11-24\n      encoding: latin-1\n"
-                "      quarantine: {max_percent: 0.5}\n",
+                "      quarantine: {max_percent: 0.5, warn_after: 36h}\n",
             ),
             sla("{property: latency, value: 6, unit: h, element: orders.updated_at}"),
             ("slaProperties:\n", "slaProperties:\n  - {property: frequency, value: 1, unit: week}\n"),
@@ -88,6 +90,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
     assert contract.column("order_id").source_name == "OrderID"
     assert contract.column("amount").critical
     assert (contract.lateness, contract.history, contract.partition) == (timedelta(weeks=2), "full", "weekly")
+    assert contract.quarantine_warn == timedelta(hours=36)
     assert (contract.start, contract.encoding, contract.max_quarantined_percent) == (
         date(2025, 11, 24),
         "ISO-8859-1",
@@ -153,6 +156,7 @@ PROBLEMS = {
     "encoding": (lakehouse("encoding: utf-9"), "the encoding `utf-9` is unknown", "encoding"),
     "quarantine": (lakehouse("quarantine: {max: 5}"), "`max` is unknown to quarantine", "quarantine"),
     "share": (lakehouse("quarantine: {max_percent: 500}"), "`500` is no percentage", "quarantine"),
+    "age": (lakehouse("quarantine: {warn_after: soon}"), "warn_after cannot be `soon`", "quarantine"),
     "csv of json": (lakehouse('csv: {delimiter: ";"}'), "no meaning for format json", "csv"),
     "delimiter": (("format: json", "format: csv\n      csv: {delimiter: ab}"), "the delimiter cannot be `ab`", "csv:"),
     "csv key": (("format: json", "format: csv\n      csv: {quote: a}"), "`quote` is unknown to csv", "csv:"),

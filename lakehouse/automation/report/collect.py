@@ -24,7 +24,8 @@ from lakehouse.gold import release
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.silver.fold import DISPOSITIONS
-from lakehouse.silver.ledger import BATCHES
+from lakehouse.silver.ledger import BATCHES, REFUSED, REPLAY
+from lakehouse.silver.quarantine import DISMISSED
 from lakehouse.storage import tables
 from lakehouse.storage.tables import literal, quote
 
@@ -107,15 +108,18 @@ def _check(name: str, description: str, dimension: str, is_blocking: bool, rows:
 
 
 def _ledgers(spark: SparkSession) -> dict[str, Ledger]:
-    """The ledger of each table since its last rebuild (`since` is null), which takes every record again.
+    """The ledger of each table since its last rebuild (`since` is null), which takes every record again. A replay gives
+    records that landed before another disposition: they count by the one that they have now.
 
     Two processes that heal the ledger at once may write a row twice: hence `distinct`.
     """
-    sums = ", ".join(f"sum({quote(name)}) as {quote(name)}" for name in DISPOSITIONS)
+    left = {name: f" - sum(coalesce(was_{name}, 0))" for name in REFUSED}
+    sums = ", ".join(f"sum({quote(name)}){left.get(name, '')} as {quote(name)}" for name in DISPOSITIONS)
     rows = _rows(
         spark,
         BATCHES,
-        f"""select table_name, count(*) as batches, sum(landed) as landed, {sums},
+        f"""select table_name, count_if(kind is distinct from '{REPLAY}') as batches,
+            sum(if(kind is distinct from '{REPLAY}', landed, 0)) as landed, {sums},
             max_by(struct(*), committed_at) as last
         from (
             select *, max(if(since is null, committed_at, null)) over (partition by table_name) as rebuilt_at
@@ -166,28 +170,38 @@ def _quarantines(spark: SparkSession, contracts: dict[str, Contract]) -> dict[st
     if not spark.catalog.databaseExists("silver"):
         return {}
     views = {row["viewName"] for row in spark.sql("show views in silver").collect()}
-    queries = [
-        f"""select {literal(contract.table)} as table_name, disposition, reasons, quarantined_at,
-            struct(left(record, {_SAMPLE_LENGTH}) as record, file, position, arrived_on) as sample
-        from {contract.silver_table}__quarantine"""
+    shown = [
+        (contract, _is_dismissed(spark, f"{contract.silver_table}__quarantine"))
         for contract in contracts.values()
         if f"{contract.table}__quarantine" in views
+    ]
+    queries = [
+        f"""select {literal(contract.table)} as table_name, disposition, reasons, quarantined_at, {is_dismissed} as dismissed,
+            struct(left(record, {_SAMPLE_LENGTH}) as record, file, position, arrived_on) as sample
+        from {contract.silver_table}__quarantine"""
+        for contract, is_dismissed in shown
     ]
     if not queries:
         return {}
     grouped: dict[str, list[Row]] = {}
     for row in spark.sql(
-        f"""select table_name, disposition, reasons, count(*) as records,
+        f"""select table_name, disposition, reasons, dismissed, count(*) as records,
             max_by(sample, quarantined_at) as newest, min_by(sample, quarantined_at) as oldest
         from ({" union all ".join(queries)})
-        group by table_name, disposition, reasons
+        group by table_name, disposition, reasons, dismissed
         order by records desc, disposition, reasons"""
     ).collect():
         grouped.setdefault(row["table_name"], []).append(row)
     return {table: _quarantine(rows) for table, rows in grouped.items()}
 
 
-def _quarantine(rows: list[Row]) -> Quarantine:
+def _is_dismissed(spark: SparkSession, view: str) -> str:
+    """SQL: whether a record was given up. A view from before decisions could be made is made anew by its next batch."""
+    return f"status = '{DISMISSED}'" if "status" in spark.table(view).columns else "false"
+
+
+def _quarantine(found: list[Row]) -> Quarantine:
+    rows = [row for row in found if not row["dismissed"]]
     counts: Counter[tuple[str, str]] = Counter()
     for row in rows:
         for reason in row["reasons"] or [""]:
@@ -211,4 +225,5 @@ def _quarantine(rows: list[Row]) -> Quarantine:
         records=sum(row["records"] for row in rows),
         reasons=tuple(Reason(*key, records) for key, records in counts.most_common()),
         samples=tuple(samples.values())[:SAMPLES],
+        dismissed=sum(row["records"] for row in found if row["dismissed"]),
     )

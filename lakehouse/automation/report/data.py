@@ -94,9 +94,12 @@ class Sample:
 @dataclass(frozen=True)
 class Quarantine:
     records: int = 0
+    """Those that wait; less those that somebody gave up."""
     reasons: tuple[Reason, ...] = ()
     """Most frequent first. A record counts once for every reason that it has."""
     samples: tuple[Sample, ...] = ()
+    dismissed: int = 0
+    """Those that somebody gave up."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from lakehouse.automation.report.page import render
 from lakehouse.automation.report.summary import summarize
 from lakehouse.contracts.model import Contract
 from lakehouse.settings import Settings
+from lakehouse.silver import ledger
+from lakehouse.storage import tables
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ def write_report(spark: SparkSession, settings: Settings, contracts: dict[str, C
 
     An empty lakehouse gives a page that says so. Raises OSError where `out` cannot be written.
     """
+    if tables.exists(spark, ledger.BATCHES):  # one from before replays lacks their columns
+        ledger.ensure_table(spark, settings.storage_dir)
     data = collect(spark, contracts, settings.dbt_target)
     report = Report(out / "index.html", out / "summary.md", data.failed)
     out.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from lakehouse.gold import release
 from lakehouse.gold.release import Release
 from lakehouse.quality import results
 from lakehouse.settings import settings
-from lakehouse.silver import ledger, state
+from lakehouse.silver import ledger, quarantine, state
 from lakehouse.storage import tables
 
 _CONTRACT = """\
@@ -99,6 +99,8 @@ def _fill(spark: Any, contract: Contract) -> None:
         },  # a rebuild
         {"since": 2, "batch": 3, "landed": 10, "applied": 7, "quarantined": 3, "committed_at": _AT + timedelta(days=2)},
     ]
+    replay = {"kind": "replay", "since": 3, "batch": 3, "landed": 2, "applied": 2, "was_quarantined": 2}
+    batches.insert(2, replay | {"committed_at": _AT + timedelta(days=1, hours=1)})
     named = [{"table_name": contract.table, "silver_version": row["batch"]} | row for row in batches]
     _append(spark, ledger.BATCHES, [*named, named[-1]], ledger._COLUMNS)  # the last one healed twice
     file = {"table_name": contract.table, "file": "a", "arrived_on": date(2025, 3, 1), "records": 4, "batch": 1}
@@ -121,7 +123,11 @@ def _fill(spark: Any, contract: Contract) -> None:
     for position, row in enumerate(refused):
         row |= {"file": "a", "position": position, "arrived_on": date(2025, 3, 1), "batch": 3}
         row["quarantined_at"] = _AT + timedelta(minutes=position)
+    refused.append(refused[0] | {"position": 99, "reasons": ["given_up"]})
     _append(spark, contract.quarantine_table, refused, state.QUARANTINE)
+    given_up = quarantine.held(spark, contract).where("position = 99")
+    quarantine.decide(spark, storage, contract, given_up, quarantine.DISMISSED, "ann", "a test")
+    state.ensure_views(spark, storage, contract)
     release.record(spark, Release(900_001, "released", {}, {}, {"fct": 3}, {"fct": 12}, 5, 1, run_id=contract.table))
 
 
@@ -139,7 +145,7 @@ def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Cont
     assert checks["records_conserved"].verdict == "fail" and checks["person_id_required"].verdict == "none"
 
     assert table.ledger and table.ledger.batches == 2
-    assert (table.ledger.total.landed, table.ledger.total.counts["applied"]) == (130, 127)
+    assert (table.ledger.total.landed, table.ledger.total.counts["applied"]) == (130, 129)
     assert (table.ledger.last.landed, table.ledger.last.counts["quarantined"]) == (10, 3)
     assert table.ledger.last.at == _AT + timedelta(days=2) and table.ledger.total.unaccounted == 0
 
@@ -153,6 +159,7 @@ def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Cont
         ("not a JSON document", "rejected"): 1,
     }
     assert table.quarantine.records == 9
+    assert table.quarantine.dismissed == 1
     assert 3 <= len(table.quarantine.samples) <= SAMPLES
     assert {sample.disposition for sample in table.quarantine.samples} == {"quarantined", "rejected"}
     assert 900_001 in {event.release_id for event in data.releases}
