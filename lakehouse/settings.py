@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """All state: landing, warehouse, Dagster's instance, the engine's files, reports."""
     landing: str | None = None
     """Where source files arrive: `<landing>/<source>/<table>/<arrival day>/…`. Default `<home>/landing`."""
+    landing_settle_seconds: float = 2
+    """A file that changed less than so many seconds ago may still be being written: it waits."""
     storage: str | None = None
     """Where tables live. On a cluster, a place that engine and clients both see. Default `<home>/warehouse`."""
     contracts: Annotated[tuple[Path, ...], NoDecode] = ()

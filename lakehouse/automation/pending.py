@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from lakehouse.bronze.ingest import files_taken, pending_files
-from lakehouse.bronze.landing import landed_files
+from lakehouse.bronze.landing import landed_files, settled
 from lakehouse.bronze.partitions import floor, next_period, periods
+from lakehouse.bronze.taken import files_taken, pending_files
 from lakehouse.contracts.model import Contract, Partition
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
@@ -31,6 +31,8 @@ class Pending:
     """Why gold is to be built; None where it is up to date."""
     unreachable: dict[str, int] = field(default_factory=dict)
     """Table → files with an arrival day in the future; they wait for their day."""
+    growing: dict[str, int] = field(default_factory=dict)
+    """Table → files that are still being written; they wait for the next look."""
     outdated: list[str] = field(default_factory=list)
     """Tables with rows that were made by an older contract; a rebuild makes them anew."""
 
@@ -46,12 +48,17 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
     files: dict[str, int] = {}
     landed_days: dict[str, list[date]] = {}
     unreachable: dict[str, int] = {}
+    growing: dict[str, int] = {}
     silver = []
     taken = files_taken(spark)
     for contract in contracts.values():
         landed = landed_files(settings.landing_dir, contract, spark)
         landed_days[contract.table] = sorted({file.arrived_on for file in landed})
-        pending = pending_files(landed, taken.get(contract.table, ()))
+        pending = pending_files(landed, taken.get(contract.table, {}))
+        whole = settled(settings.landing_dir, pending, settings.landing_settle_seconds)
+        if len(whole) < len(pending):
+            growing[contract.table] = len(pending) - len(whole)
+        pending = whole
         if ahead := [file for file in pending if file.arrived_on > today]:
             unreachable[contract.table] = len(ahead)
         pending = [file for file in pending if file.arrived_on <= today]
@@ -68,6 +75,7 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
         silver=silver,
         gold=gold_reason(spark, settings, dict(contracts), silver) if with_gold else None,
         unreachable=unreachable,
+        growing=growing,
         outdated=[contract.table for contract in contracts.values() if is_outdated(spark, contract)],
     )
 

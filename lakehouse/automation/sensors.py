@@ -11,8 +11,8 @@ from filelock import Timeout
 from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, run_lock, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
-from lakehouse.bronze.ingest import FILES
 from lakehouse.bronze.landing import landed_files
+from lakehouse.bronze.taken import FILES
 from lakehouse.contracts.changes import rows_digest
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
@@ -37,12 +37,16 @@ def unsettled(here: Settings, contracts: Mapping[str, Contract], today: str, has
         return None
     parts: list[Any] = [today, dbt.checksum(here) if has_gold and dbt.buildable_marts(here, contracts) else None]
     for contract in contracts.values():
-        landed = [(file.path, file.size, file.modified_at) for file in landed_files(here.landing_dir, contract)]
         tables = (contract.bronze_table, contract.state_table)
+        landed = _digest(landed_files(here.landing_dir, contract))
         parts.append((contract.table, rows_digest(contract), contract.file.stat().st_mtime_ns, landed))
         parts.append([_newest_commit(table) for table in tables])
     parts.append([_newest_commit(table) for table in (FILES, releases.RELEASES)])
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return _digest(parts)
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _newest_commit(table: str) -> str | None:
@@ -81,7 +85,7 @@ def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: 
         takes = (releases.silver_now(spark, dict(contracts)), dbt.checksum(here), last and (last.status, last.at))
     elif layer == "bronze":
         landed = landed_files(here.landing_dir, contracts[table], spark)
-        takes = ([(file.path, file.size, file.modified_at) for file in landed], rows_digest(contracts[table]))
+        takes = (_digest(landed), rows_digest(contracts[table]), contracts[table].rewritten_files)
     else:
         of = contracts[run.title.removeprefix("silver ")]
         # A batch held for what it refers to is tried again when the other table has changed.
@@ -89,7 +93,7 @@ def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: 
             contracts[name] for name in sorted({check.reference_table or "" for check in of.checks} & set(contracts))
         ]
         takes = ([pending_batch(spark, table) for table in (of, *others)], rows_digest(of), _thresholds(of))
-    return f"{run.title}:{hashlib.sha256(repr(takes).encode()).hexdigest()[:16]}"
+    return f"{run.title}:{_digest(takes)}"
 
 
 def _thresholds(contract: Contract) -> Any:
@@ -164,6 +168,9 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
     spark = connect(here)
     releases.ensure_tables(spark, here.storage_dir)
     pending = find_pending(spark, here, contracts, has_gold)
+    if pending.growing:  # they look the same, and are whole, by the time of the next look
+        seen = None
+        told += f" Files are still being written: {', '.join(pending.growing)}."
     runs = [run for run in plan_runs(pending, contracts, context.repository_def) if _has_partitions(run, graph)]
     keys = {run.title: run_key(spark, here, contracts, run) for run in runs}
     wave = next_wave(

@@ -1,15 +1,16 @@
 """One asset a bronze table, partitioned by arrival period."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
-from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, ensure_tables, ingest, pending_files, taken_files
-from lakehouse.bronze.landing import landed_files
+from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, Ingested, ensure_tables, ingest
+from lakehouse.bronze.landing import LandingError, landed_files, settled
 from lakehouse.bronze.partitions import record_start, start_of
+from lakehouse.bronze.taken import NAMED_AT_MOST
 from lakehouse.contracts.model import Contract, Partition
 from lakehouse.engine.errors import EngineError
 from lakehouse.engine.resource import Engine
@@ -69,6 +70,14 @@ def asset_tags(contract: Contract) -> dict[str, str]:
     }
 
 
+FILES_KEPT = "files_not_rewritten"
+_SAID_OF_FILES = {
+    "ignore": "No file in landing is rewritten after it was taken. Warns once a file: what was taken of it stays.",
+    "re-ingest": "No file in landing is rewritten after it was taken. Warns where the records of one were replaced.",
+    "fail": "No file in landing is rewritten after it was taken; else nothing is taken until somebody decides.",
+}
+
+
 def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
     """The asset `bronze/<table>`: takes the files of its arrival periods, from `start` on, not taken yet."""
 
@@ -82,6 +91,14 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
         partitions_def=partitions_of(contract, start),
         backfill_policy=dg.BackfillPolicy.single_run() if contract.partition else None,
         pool=f"bronze_{contract.table}",
+        check_specs=[
+            dg.AssetCheckSpec(
+                FILES_KEPT,
+                asset=["bronze", contract.table],
+                description=_SAID_OF_FILES[contract.rewritten_files],
+                metadata={"dimension": "consistency"},
+            )
+        ],
         retry_policy=TRANSIENT,
         code_version=contract.version,
         metadata={
@@ -92,14 +109,16 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
             **contract_reference(contract),
         },
     )
-    def _bronze(context: dg.AssetExecutionContext, config: BronzeConfig, engine: Engine) -> dg.MaterializeResult[Any]:
+    def _bronze(
+        context: dg.AssetExecutionContext, config: BronzeConfig, engine: Engine
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         here = settings()
         period = None
         if context.has_partition_key or context.has_partition_key_range:
             window = context.partition_time_window
             period = (window.start.date(), window.end.date())
         try:
-            return _take(context, contract, here, engine, period, config.refresh)
+            yield _take(context, contract, here, engine, period, config.refresh)
         except (EngineError, ConcurrentWriterError):
             raise
         except Exception as problem:
@@ -110,8 +129,6 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
 
 def _judged(problem: Exception) -> Exception:
     """A Failure that is not retried for what a retry cannot mend; the problem itself for what it may."""
-    from lakehouse.bronze.landing import LandingError
-
     if isinstance(problem, LandingError):
         return dg.Failure(str(problem), allow_retries=False)
     return problem
@@ -128,7 +145,15 @@ def _take(
     spark = engine.session
     ensure_tables(spark, here.storage_dir, contract)
     landed = landed_files(here.landing_dir, contract, spark, period)
-    files = landed if refresh else pending_files(landed, taken_files(spark, contract))
+    files = settled(here.landing_dir, landed, here.landing_settle_seconds)
+    if refresh and len(files) < len(landed):
+        missing = ", ".join(sorted(file.path for file in set(landed) - set(files))[:NAMED_AT_MOST])
+        raise LandingError(
+            f"{contract.bronze_table}: files of the period are still being written ({missing}); without them a refresh "
+            "would lose what was taken of them. Run it again when they are whole."
+        )
+    if len(files) < len(landed):
+        context.log.info(f"{len(landed) - len(files)} file(s) are still being written; they wait for the next run")
     whole = period or (date(1, 1, 1), date(9999, 1, 1))
     taken = ingest(
         spark, here.landing_dir, here.storage_dir, contract, files, context.run_id, whole if refresh else None
@@ -144,10 +169,36 @@ def _take(
         "megabytes": round(taken.bytes / 1e6, 3),
         "records_taken": taken.records,
         "batch": str(taken.batch or "none: nothing new"),
+        "files_rewritten": taken.taken_again + len(taken.ignored),
     }
     if not contract.partition:
         metadata["dagster/row_count"] = int(spark.table(contract.bronze_table).count())
-    return dg.MaterializeResult(metadata=metadata)
+    return dg.MaterializeResult(metadata=metadata, check_results=[_files_kept(contract, taken)])
+
+
+def _files_kept(contract: Contract, taken: Ingested) -> dg.AssetCheckResult:
+    """What the step did about files that were rewritten after they were taken."""
+    said = _SAID_OF_FILES[contract.rewritten_files]
+    if taken.taken_again:
+        said = (
+            f"{contract.bronze_table}: the records of {taken.taken_again} file(s) that were rewritten in landing have been "
+            "replaced; silver folds the table anew."
+        )
+    elif taken.ignored:
+        more = f" And {len(taken.ignored) - NAMED_AT_MOST} more." if len(taken.ignored) > NAMED_AT_MOST else ""
+        said = (
+            f"{contract.bronze_table}: {len(taken.ignored)} file(s) in landing were rewritten after they were taken, and "
+            f"are ignored. {' '.join(taken.ignored[:NAMED_AT_MOST])}{more} Take them with `refresh` of the arrival day, or "
+            "write `rewritten_files: re-ingest` into the contract."
+        )
+    count = taken.taken_again + len(taken.ignored)
+    return dg.AssetCheckResult(
+        check_name=FILES_KEPT,
+        passed=not count,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=said,
+        metadata={"files": count, "dimension": "consistency"},
+    )
 
 
 def _by_partition(context: dg.AssetExecutionContext, by_day: dict[date, int]) -> dict[str, int]:

@@ -1,19 +1,24 @@
 """Take landed files into a bronze table: one row a record, the record's text untouched."""
 
 import re
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.bronze import taken as ledger
 from lakehouse.bronze.landing import LandedFile, refuse_oversized, refuse_unopenable
+from lakehouse.bronze.taken import FILES, IGNORED, TAKEN, TOUCHED, Rewritten, pending_files, taken_files
 from lakehouse.contracts.model import Contract
 from lakehouse.storage import tables
-from lakehouse.storage.notes import note_text, notes
-from lakehouse.storage.tables import Field, literal
+from lakehouse.storage.notes import notes
+from lakehouse.storage.tables import ConcurrentWriterError, Field, literal, lost_race
+
+__all__ = ["BRONZE", "FILES", "ConcurrentWriterError", "Ingested", "ingest", "pending_files", "taken_files"]
 
 BRONZE = (
     Field("record", "string", "The record as it arrived: one JSON document, or one CSV line."),
@@ -25,22 +30,11 @@ BRONZE = (
     Field("file_modified_at", "timestamp", "When the file was last written (UTC)."),
     Field("batch", "bigint", "The batch that took the record; grows with every batch of the table."),
     Field("ingested_at", "timestamp", "When the batch took the record (UTC)."),
+    Field("file_sha256", "string", "SHA-256 of the file's content (of a .gz file: unpacked)."),
 )
-FILES = "ops.files"
-_FILES = (
-    Field("table_name", "string", "The table that the file belongs to."),
-    Field("file", "string", "Path of the file below landing."),
-    Field("arrived_on", "date", "The arrival day."),
-    Field("size_bytes", "bigint", "Size of the file when it was taken."),
-    Field("modified_at", "timestamp", "When the file was last written (UTC)."),
-    Field("records", "bigint", "Records found in it."),
-    Field("batch", "bigint", "The batch that took it."),
-    Field("taken_at", "timestamp", "When it was taken (UTC)."),
-)
-
-
 _GLOB = re.compile(r"[\\\[\]{}*?]")
 _ESCAPED = r"\\\g<0>"
+_EMPTY = sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -52,10 +46,10 @@ class Ingested:
     records: int
     bytes: int
     records_by_day: dict[date, int]
-
-
-class ConcurrentWriterError(Exception):
-    """Another writer committed to the same table in between; the work is safe to run again."""
+    ignored: tuple[str, ...] = ()
+    """A sentence for each file that was rewritten after it was taken, where the contract says to ignore that."""
+    taken_again: int = 0
+    """Files whose records were replaced, because they were rewritten."""
 
 
 def new_batch(previous: int) -> int:
@@ -72,34 +66,11 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract) -> None
         comment=f"Raw history of {contract.source}.{contract.name}. One row per record that arrived.",
         properties={"delta.dataSkippingNumIndexedCols": "9"},
     )
-    tables.ensure(spark, storage, FILES, _FILES, comment="Files taken from landing. One row per file and batch.")
+    ledger.ensure_table(spark, storage)
 
 
-def files_taken(spark: SparkSession, table: str | None = None) -> dict[str, set[str]]:
-    """table → paths of all files already taken for it, in one query; of one table, or of all."""
-    if not tables.exists(spark, FILES):
-        return {}
-    noted = spark.table(FILES) if table is None else spark.table(FILES).where(F.col("table_name") == table)
-    rows = noted.groupBy("table_name").agg(F.collect_set("file").alias("files")).collect()
-    return {row["table_name"]: set(row["files"]) for row in rows}
-
-
-def taken_files(spark: SparkSession, contract: Contract) -> set[str]:
-    """Paths of all files already taken for the table."""
-    return files_taken(spark, contract.table).get(contract.table, set())
-
-
-def pending_files(landed: Sequence[LandedFile], taken: Container[str]) -> list[LandedFile]:
-    """Files not yet taken. A file is known by its path: one rewritten in place is not taken again by itself."""
-    return [file for file in landed if file.path not in taken]
-
-
-def records(spark: SparkSession, landing: str, contract: Contract, files: Sequence[LandedFile]) -> DataFrame:
-    """The records of `files`, in the columns of BRONZE less `batch` and `ingested_at`. Reads nothing yet.
-
-    Files are read whole (`binaryFile`), so that positions are exact and bytes that are not text are seen. CSV records
-    may span lines inside quotes; JSON is one document a line, or one array of documents in a file.
-    """
+def _contents(spark: SparkSession, landing: str, contract: Contract, files: Sequence[LandedFile]) -> DataFrame:
+    """One row a file: `file`, its `text` and `bytes`, `file_modified_at` and `file_sha256`. Reads nothing yet."""
     # Spark reads *?[]{} in a path as a pattern; here every path is one file.
     paths = [_GLOB.sub(_ESCAPED, f"{landing}/{file.path}") for file in files]
     plain = [path for path in paths if not path.endswith(".gz")]
@@ -114,6 +85,7 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
                 "content as bytes",
                 "path as file_path",
                 "modificationTime as file_modified_at",
+                "sha2(content, 256) as file_sha256",
             )
         )
     if packed:
@@ -123,9 +95,34 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
                 "cast(value as binary) as bytes",
                 "url_decode(replace(_metadata.file_path, '+', '%2B')) as file_path",
                 "_metadata.file_modification_time as file_modified_at",
+                "sha2(cast(value as binary), 256) as file_sha256",
             )
         )
-    contents = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
+    together = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
+    root = landing.split("://", 1)[-1].rstrip("/") + "/"
+    return together.withColumn(
+        "file", F.expr(f"substr(file_path, instr(file_path, {literal(root)}) + {len(root)})")
+    ).drop("file_path")
+
+
+def content_hashes(
+    spark: SparkSession, landing: str, contract: Contract, files: Sequence[LandedFile]
+) -> dict[str, str]:
+    """path → SHA-256 of what the files hold now."""
+    if not files:
+        return {}
+    rows = _contents(spark, landing, contract, files).select("file", "file_sha256").collect()
+    # Spark passes over files that hold nothing.
+    return dict.fromkeys((file.path for file in files), _EMPTY) | {row["file"]: row["file_sha256"] for row in rows}
+
+
+def records(spark: SparkSession, landing: str, contract: Contract, files: Sequence[LandedFile]) -> DataFrame:
+    """The records of `files`, in the columns of BRONZE less `batch` and `ingested_at`. Reads nothing yet.
+
+    Files are read whole (`binaryFile`), so that positions are exact and bytes that are not text are seen. CSV records
+    may span lines inside quotes; JSON is one document a line, or one array of documents in a file.
+    """
+    contents = _contents(spark, landing, contract, files)
     is_utf8 = contract.encoding.lower().replace("-", "") == "utf8"
     # Bytes that are not text decode to U+FFFD. UTF-8 has that character itself; nobody writes it in another encoding.
     damaged = "cast(text as binary) <> bytes" if is_utf8 else "true"
@@ -140,16 +137,16 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
         array = """from_json(concat('{"records":', text, '}'), 'records array<string>').records"""
         split = f"coalesce(if(text rlike '^\\\\s*\\\\[', {array}, null), split(text, '\\n'))"
     bom, blanks = "\ufeff", " \\t\\n\\r\u000b\u000c"
-    root = landing.split("://", 1)[-1].rstrip("/") + "/"
     # What a file says of all of its records is told before they are taken apart: once a file, not once a record.
-    of_file = ("is_damaged", "file", "arrived_on", "file_modified_at")
+    of_file = ("is_damaged", "file", "arrived_on", "file_modified_at", "file_sha256")
     header = "lines[0]" if contract.format == "csv" else "cast(null as string)"
     exploded = (
         contents.selectExpr(
             f"ltrim('{bom}', text) as text",
             f"{damaged} as is_damaged",
-            f"substr(file_path, instr(file_path, {literal(root)}) + {len(root)}) as file",
+            "file",
             "file_modified_at",
+            "file_sha256",
         )
         .selectExpr(
             f"coalesce({split}, array(text)) as lines",
@@ -157,6 +154,7 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
             "is_damaged",
             "file",
             "file_modified_at",
+            "file_sha256",
         )
         .selectExpr(f"{header} as header", "posexplode(lines) as (index, record)", *of_file)
         .where(f"ltrim('{blanks}', record) <> ''" + (" and index > 0" if contract.format == "csv" else ""))
@@ -169,6 +167,7 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
         "cast(index as bigint) + 1 as position",
         "arrived_on",
         "file_modified_at",
+        "file_sha256",
     )
 
 
@@ -181,68 +180,151 @@ def ingest(
     run_id: str,
     refresh: tuple[date, date] | None = None,
 ) -> Ingested:
-    """Appends the records of `files` in one commit, then notes the files as taken.
+    """Appends the records of the files that are not taken yet in one commit, then notes them as taken.
 
-    With `refresh`, the rows of that arrival period [from, to) are replaced by the records of `files` instead.
-    Safe to repeat: a crash between the two commits is healed by `heal_files`, which every ingest begins with.
+    Files that were taken already are passed over; of those that were written again since, it does what the contract
+    says (`rewritten_files`), once their content is another: their records are replaced in a commit of its own. With
+    `refresh`, the rows of that arrival period [from, to) are replaced by the records of `files` instead, whatever was
+    taken of it. Safe to repeat: a crash between the two commits is healed by `heal_files`, which every ingest begins with.
 
-    Raises LandingError (a file too large, or with a name that cannot be opened) and ConcurrentWriterError (another batch committed meanwhile).
+    Raises LandingError (a file too large, with a name that cannot be opened, or rewritten where the contract says
+    `fail`) and ConcurrentWriterError (another writer took files meanwhile; nothing was written by this one).
     """
     refuse_oversized(files)
     refuse_unopenable(landing, files)
-    if heal_files(spark, contract) and refresh is None:
-        files = pending_files(files, taken_files(spark, contract))
-    if not files and refresh is None:
-        return Ingested(None, 0, 0, 0, {})
-    _, newest = next(notes(spark, contract.bronze_table), (0, {"batch": 0}))
-    batch = new_batch(newest["batch"])
+    # Read before what is taken is: who commits in between is found out, because the batch comes after this one or not.
+    previous = _newest_batch(spark, contract)
+    heal_files(spark, contract)
+    if refresh is not None:
+        period = f"arrived_on >= date'{refresh[0]}' and arrived_on < date'{refresh[1]}'"
+        days = [day.isoformat() for day in refresh]
+        return _take(spark, landing, contract, files, previous, run_id, {"replaced": days}, period)
+    if not files:
+        return _NOTHING
+    known = taken_files(spark, contract)
+    pending = pending_files(files, known)
+    new = [file for file in pending if file.path not in known]
+    rewritten = _rewritten(spark, landing, contract, [file for file in pending if file.path in known], known)
+    done = _NOTHING
+    ignored: tuple[str, ...] = ()
+    if contract.rewritten_files == "fail":
+        ledger.refuse_rewritten(contract, rewritten)
+    elif contract.rewritten_files == "ignore":
+        _pass_over(spark, contract, [(one.file, one.sha256) for one in rewritten], IGNORED)
+        ignored = tuple(one.sentence for one in rewritten)
+    elif rewritten:
+        again = [one.file for one in rewritten]
+        days = [min(file.arrived_on for file in again).isoformat(), max(file.arrived_on for file in again).isoformat()]
+        listed = ", ".join(literal(file.path) for file in again)
+        # What silver may hold of them is gone: it folds the table anew.
+        said = {"replaced": days, "rewritten_files": len(again)}
+        done = _take(spark, landing, contract, again, previous, run_id, said, f"file in ({listed})")
+        done = replace(done, taken_again=len(again))
+        assert done.batch is not None
+        previous = done.batch
+    if new:
+        done = _together(done, _take(spark, landing, contract, new, previous, run_id, {}, None))
+    return replace(done, ignored=ignored)
+
+
+_NOTHING = Ingested(None, 0, 0, 0, {})
+
+
+def _together(one: Ingested, other: Ingested) -> Ingested:
+    days = one.records_by_day.keys() | other.records_by_day.keys()
+    by_day = {day: one.records_by_day.get(day, 0) + other.records_by_day.get(day, 0) for day in days}
+    return Ingested(
+        batch=other.batch,
+        files=one.files + other.files,
+        records=one.records + other.records,
+        bytes=one.bytes + other.bytes,
+        records_by_day=by_day,
+        taken_again=one.taken_again,
+    )
+
+
+def _newest_batch(spark: SparkSession, contract: Contract) -> int:
+    """The batch that bronze took last; 0 for none. Told by its rows where its note is no longer in the log."""
+    noted = next(notes(spark, contract.bronze_table), None)
+    if noted is not None:
+        return int(noted[1]["batch"])
+    return int(spark.table(contract.bronze_table).agg(F.max("batch")).collect()[0][0] or 0)
+
+
+def _rewritten(
+    spark: SparkSession,
+    landing: str,
+    contract: Contract,
+    changed: Sequence[LandedFile],
+    known: Mapping[str, ledger.Taken],
+) -> list[Rewritten]:
+    """Of files with another size or time than when they were taken, those whose content is another as well. The rest is
+    noted as touched, so that nobody reads them again."""
+    hashes = content_hashes(spark, landing, contract, changed)
+    found = [
+        Rewritten(file, known[file.path], hashes[file.path])
+        for file in changed
+        if hashes[file.path] != known[file.path].sha256
+    ]
+    touched = [(file, hashes[file.path]) for file in changed if hashes[file.path] == known[file.path].sha256]
+    _pass_over(spark, contract, touched, TOUCHED)
+    return found
+
+
+def _pass_over(spark: SparkSession, contract: Contract, seen: Sequence[tuple[LandedFile, str]], outcome: str) -> None:
+    """Notes files that are not taken (again) as they are now."""
+    if seen:
+        said = {"kind": outcome, "table": contract.table}
+        ledger.note(spark, contract, [file for file, _ in seen], outcome, {f.path: sha for f, sha in seen}, said)
+
+
+def _take(
+    spark: SparkSession,
+    landing: str,
+    contract: Contract,
+    files: Sequence[LandedFile],
+    previous: int,
+    run_id: str,
+    said: dict[str, Any],
+    instead_of: str | None,
+) -> Ingested:
+    """One batch: commits the records of `files`, in place of the rows for which `instead_of` holds, and notes the files."""
+    batch = new_batch(previous)
     rows = (
         records(spark, landing, contract, files).withColumns(
             {"batch": F.lit(batch).cast("bigint"), "ingested_at": F.current_timestamp()}
         )
         if files
         else spark.table(contract.bronze_table).limit(0)
-    )
-    note: dict[str, Any] = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id}
-    if refresh is not None:  # what was there before is gone: silver must fold the table anew
-        note["replaced"] = [day.isoformat() for day in refresh]
-    writer = (
-        rows.select(*(field.name for field in BRONZE))
-        .write.format("delta")
-        # Delta refuses a batch older than the table's newest, so batches can never be committed out of order.
-        .option("txnAppId", f"ingest:{contract.table}")
-        .option("txnVersion", str(batch))
-        .option("userMetadata", note_text(note))
-    )
-    if refresh is None:
-        writer.mode("append").saveAsTable(contract.bronze_table)
+    ).select(*(field.name for field in BRONZE))
+    note = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id, **said}
+    # The batch comes after the one that was the newest when it was told what is taken, or not at all.
+    turn = (f"ingest after:{contract.table}", previous)
+    if instead_of is None:
+        tables.append(rows, contract.bronze_table, note, turn)
     else:
-        period = f"arrived_on >= date'{refresh[0]}' and arrived_on < date'{refresh[1]}'"
-        writer.mode("overwrite").option("replaceWhere", period).saveAsTable(contract.bronze_table)
+        tables.replace_where(rows, contract.bronze_table, instead_of, note, turn)
     if not any(committed["batch"] == batch for _, committed in notes(spark, contract.bronze_table)):
-        raise ConcurrentWriterError(
-            f"{contract.bronze_table}: a newer batch was committed while batch {batch} was read; nothing was written "
-            "by this one. Run it again."
-        )
-    by_file = _note_files(spark, contract, batch, files)
+        raise lost_race(contract.bronze_table)
+    by_file = _note_files(spark, landing, contract, batch, files)
     by_day: dict[date, int] = {}
     for file in files:
         by_day[file.arrived_on] = by_day.get(file.arrived_on, 0) + by_file.get(file.path, 0)
     return Ingested(batch, len(files), sum(by_file.values()), sum(file.size for file in files), by_day)
 
 
-def _note_files(spark: SparkSession, contract: Contract, batch: int, files: Sequence[LandedFile]) -> dict[str, int]:
+def _note_files(
+    spark: SparkSession, landing: str, contract: Contract, batch: int, files: Sequence[LandedFile]
+) -> dict[str, int]:
     """Writes one row a file to ops.files; returns records by file. A file without records is noted too."""
-    counts = {
-        row["file"]: row["count"]
-        for row in spark.table(contract.bronze_table).where(F.col("batch") == batch).groupBy("file").count().collect()
-    }
+    of_batch = spark.table(contract.bronze_table).where(F.col("batch") == batch).groupBy("file")
+    found = of_batch.agg(F.count("*").alias("records"), F.max("file_sha256").alias("sha256")).collect()
+    counts = {row["file"]: int(row["records"]) for row in found}
+    hashes = {row["file"]: row["sha256"] for row in found}
+    hashes |= content_hashes(spark, landing, contract, [file for file in files if file.path not in counts])
     if files:
-        rows = [
-            (contract.table, f.path, f.arrived_on, f.size, f.modified_at, counts.get(f.path, 0), batch) for f in files
-        ]
-        noted = tables.local_rows(spark, rows, _FILES[:-1])
-        tables.append(noted.withColumn("taken_at", F.current_timestamp()), FILES, _files_note(contract, batch))
+        said, turn = _files_note(contract, batch), _files_turn(contract, batch)
+        ledger.note(spark, contract, files, TAKEN, hashes, said, counts, batch, turn)
     return counts
 
 
@@ -252,7 +334,8 @@ def heal_files(spark: SparkSession, contract: Contract) -> bool:
     if newest is None:
         return False
     batch = newest["batch"]
-    noted = next((note for _, note in notes(spark, FILES) if note.get("table") == contract.table), None)
+    of_table = (note for _, note in notes(spark, FILES) if note.get("table") == contract.table)
+    noted = next((note for note in of_table if note["kind"] == "files"), None)
     if noted is not None and noted["batch"] == batch:
         return False
     of_batch = (F.col("table_name") == contract.table) & (F.col("batch") == batch)
@@ -262,7 +345,11 @@ def heal_files(spark: SparkSession, contract: Contract) -> bool:
         spark.table(contract.bronze_table)
         .where(F.col("batch") == batch)
         .groupBy("file", "arrived_on")
-        .agg(F.count("*").alias("records"), F.max("file_modified_at").alias("modified_at"))
+        .agg(
+            F.count("*").alias("records"),
+            F.max("file_modified_at").alias("modified_at"),
+            F.max("file_sha256").alias("sha256"),
+        )
         .selectExpr(
             f"{literal(contract.table)} as table_name",
             "file",
@@ -271,14 +358,21 @@ def heal_files(spark: SparkSession, contract: Contract) -> bool:
             "modified_at",
             "records",
             f"cast({batch} as bigint) as batch",
+            "sha256",
+            f"'{TAKEN}' as outcome",
             "current_timestamp() as taken_at",
         )
     )
     if not missing.limit(1).count():
         return False
-    tables.append(missing, FILES, _files_note(contract, batch))
+    tables.append(missing, FILES, _files_note(contract, batch), _files_turn(contract, batch))
     return True
 
 
 def _files_note(contract: Contract, batch: int) -> dict[str, Any]:
     return {"kind": "files", "table": contract.table, "batch": batch}
+
+
+def _files_turn(contract: Contract, batch: int) -> tables.Turn:
+    """A batch's files are noted once: by who took them, or by who found them not noted."""
+    return f"files:{contract.table}", batch

@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
@@ -20,14 +21,22 @@ LARGEST_FILE = 1024**3
 """Bytes. A file is taken as a whole by one task, so that every record knows its place; larger ones are refused."""
 
 
-@dataclass(frozen=True, order=True)
-class LandedFile:
-    """A file in landing: its path below landing, arrival day, size in bytes and time of last change (UTC)."""
+WAIT_AT_MOST = 5
+"""Seconds that a look at landing waits for young files; whatever has to settle for longer waits for a later look."""
+
+
+class LandedFile(NamedTuple):
+    """A file in landing: its path below landing, arrival day, size in bytes and time of last change, in milliseconds
+    since 1970, as Spark tells it. A plain tuple, because a look at landing makes one of every file there."""
 
     path: str
     arrived_on: date
     size: int
-    modified_at: datetime
+    modified_ms: int
+
+    @property
+    def modified_at(self) -> datetime:
+        return datetime.fromtimestamp(self.modified_ms / 1000, UTC)
 
 
 class LandingError(Exception):
@@ -52,25 +61,35 @@ def is_whole(name: str) -> bool:
     return not name.startswith((".", "_")) and not name.lower().endswith(_UNFINISHED)
 
 
-def _local_files(landing: str, contract: Contract) -> Iterator[LandedFile]:
-    root = Path(folder(landing, contract))
-    if not root.is_dir():
+def _local_files(landing: str, contract: Contract, period: tuple[date, date] | None) -> Iterator[LandedFile]:
+    root = folder(landing, contract)
+    if not os.path.isdir(root):
         return
-    for entry in os.scandir(root):
-        arrived_on = _day(entry.name)
-        if arrived_on is None or not entry.is_dir():
-            continue
-        for parent, folders, names in os.walk(entry.path):
-            folders[:] = [name for name in folders if is_whole(name)]
-            for name in filter(is_whole, names):
-                path = os.path.join(parent, name)
-                stat = os.stat(path)
-                yield LandedFile(
-                    path=os.path.relpath(path, landing),
-                    arrived_on=arrived_on,
-                    size=stat.st_size,
-                    modified_at=datetime.fromtimestamp(stat.st_mtime_ns // 1_000_000 / 1000, UTC),
-                )
+    below = f"{contract.source}/{contract.name}"
+    with os.scandir(root) as entries:
+        for entry in entries:
+            arrived_on = _day(entry.name)
+            if arrived_on is None or not entry.is_dir() or not (period is None or period[0] <= arrived_on < period[1]):
+                continue
+            yield from _files_below(entry.path, f"{below}/{entry.name}", arrived_on)
+
+
+def _files_below(folder: str, below: str, arrived_on: date) -> Iterator[LandedFile]:
+    """The files of a folder and its folders; `below` is its path below landing."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not is_whole(entry.name):
+                continue
+            path = f"{below}/{entry.name}"
+            try:
+                if entry.is_dir():
+                    if not entry.is_symlink():
+                        yield from _files_below(entry.path, path, arrived_on)
+                    continue
+                stat = entry.stat()
+            except FileNotFoundError:  # taken away or renamed while we look
+                continue
+            yield LandedFile(path, arrived_on, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
 def _remote_files(spark: SparkSession, landing: str, contract: Contract) -> Iterator[LandedFile]:
@@ -92,8 +111,7 @@ def _remote_files(spark: SparkSession, landing: str, contract: Contract) -> Iter
         parts = path.split("/")
         arrived_on = _day(parts[2]) if len(parts) > 3 else None
         if arrived_on is not None and all(is_whole(part) for part in parts[3:]):
-            modified_at = datetime.fromtimestamp(row["millis"] / 1000, UTC)
-            yield LandedFile(path, arrived_on, row["length"], modified_at)
+            yield LandedFile(path, arrived_on, int(row["length"]), int(row["millis"]))
 
 
 def landed_files(
@@ -104,7 +122,7 @@ def landed_files(
     `spark` is needed only where landing is a URL such as `s3a://…`.
     """
     if "://" not in landing:
-        found: Iterable[LandedFile] = _local_files(landing, contract)
+        found: Iterable[LandedFile] = _local_files(landing, contract, period)
     elif spark is not None:
         found = _remote_files(spark, landing, contract)
     else:
@@ -113,6 +131,38 @@ def landed_files(
         (file for file in found if period is None or period[0] <= file.arrived_on < period[1]),
         key=lambda file: (file.arrived_on, file.path),
     )
+
+
+def settled(landing: str, files: Sequence[LandedFile], seconds: float) -> list[LandedFile]:
+    """The files that nobody is writing any more: unchanged for `seconds`. Of a landing that is no local folder, all: an
+    object store shows a file when it is whole.
+
+    Waits, WAIT_AT_MOST at most, for files that are younger, and looks at them again: whoever has just landed a file need
+    not ask twice, and one that grows meanwhile is left for the next look. Because nothing is taken at the moment in which
+    it is written, whatever is written to it later gives it another time.
+    """
+    now = time.time() * 1000
+    young = {file for file in files if abs(now - file.modified_ms) < seconds * 1000}
+    if not young or "://" in landing:
+        return list(files)
+    # A time in the future is that of another clock: such a file is as young as one of now.
+    remaining = max(seconds - max(0.0, now - file.modified_ms) / 1000 for file in young)
+    time.sleep(min(remaining, WAIT_AT_MOST))
+    now = time.time() * 1000
+    return [
+        file
+        for file in files
+        if file not in young
+        or (_is_unchanged(landing, file) and (file.modified_ms > now or now - file.modified_ms >= seconds * 1000))
+    ]
+
+
+def _is_unchanged(landing: str, file: LandedFile) -> bool:
+    try:
+        stat = os.stat(f"{landing}/{file.path}")
+    except FileNotFoundError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns // 1_000_000) == (file.size, file.modified_ms)
 
 
 def refuse_oversized(files: Iterable[LandedFile]) -> None:

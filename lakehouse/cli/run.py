@@ -44,6 +44,8 @@ def run(dry_run: bool) -> None:
         pending = _prepared(here, spark, contracts, console)
         for table, count in pending.unreachable.items():
             console.print(f"{table}: {count} file(s) in landing have an arrival day in the future; they wait for it.")
+        for table, count in pending.growing.items():
+            console.print(f"{table}: {count} file(s) in landing are still being written; they wait for the next run.")
         for table in pending.outdated:
             console.print(
                 f"{table}: its contract has changed since its first rows were made, and applies to new batches alone. "

@@ -11,7 +11,7 @@ from typing import Any, cast
 from lakehouse.contracts import spark_sql
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
-from lakehouse.contracts.model import Cadence, Column, Contract, Delivery, Format, History, Partition, Status
+from lakehouse.contracts.model import Cadence, Column, Contract, Delivery, Format, History, Partition, Rewritten, Status
 from lakehouse.contracts.odcs import check_structure
 from lakehouse.contracts.problems import ContractError, Problem, choose
 from lakehouse.contracts.rules import compile_rules, percent
@@ -27,6 +27,7 @@ STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 DELIVERIES = ("versions", "changes", "snapshot", "append")
 FORMATS = ("json", "csv")
 HISTORIES = ("current", "full")
+REWRITTEN = ("ignore", "re-ingest", "fail")
 PARTITIONS = ("daily", "weekly", "monthly", "none")
 OWN_KEYS = (
     *(
@@ -42,6 +43,7 @@ OWN_KEYS = (
         "encoding",
     ),
     "csv",
+    "rewritten_files",
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -205,6 +207,9 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         history=way.history,
         partition=way.partition,
         start=_start(document, place, settings),
+        rewritten_files=cast(
+            Rewritten, _word(document, place, settings, "rewritten_files", REWRITTEN, "ignore") or "ignore"
+        ),
         max_quarantined_percent=_max_percent(document, place, settings),
         quarantine_warn=_quarantine_warn(document, place, settings),
         freshness_warn=sla.latency / 2 if sla.latency else None,

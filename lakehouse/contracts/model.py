@@ -16,6 +16,9 @@ Delivery = Literal["versions", "changes", "snapshot", "append"]
 Format = Literal["json", "csv"]
 History = Literal["current", "full"]
 Partition = Literal["daily", "weekly", "monthly"]
+Rewritten = Literal["ignore", "re-ingest", "fail"]
+"""What becomes of a landed file whose content is another than when it was taken: `ignore` (said once, the records that
+were taken stay), `re-ingest` (its records are replaced), `fail` (nothing is taken until somebody decides)."""
 Cadence = Literal["hourly", "daily", "weekly"]
 Mask = Literal["hash", "partial", "redact"]
 Severity = Literal["error", "warning"]
@@ -172,6 +175,7 @@ class Contract:
     """The arrival period that bronze is partitioned by; None: unpartitioned."""
     start: date | None
     """The first partition; None: the first landing day."""
+    rewritten_files: Rewritten = "ignore"
     max_quarantined_percent: float
     """A batch is blocked when unreadable and rule-breaking records together exceed this share."""
     quarantine_warn: timedelta

@@ -1,9 +1,12 @@
 """Create, write, restore and describe Delta tables by name (`schema.table`), each at `<storage>/<schema>/<table>`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
 
@@ -149,41 +152,109 @@ class TableShapeError(Exception):
         )
 
 
-def _writer(frame: DataFrame, note: dict[str, Any] | None) -> DataFrameWriter:
+class ConcurrentWriterError(Exception):
+    """Another writer committed to the same table in between; the work is safe to run again."""
+
+
+Turn = tuple[str, int]
+"""(name, number) of a commit that only one writer may make. Delta keeps the number in the commit, and passes over a write
+whose number is not higher than the last one of that name. Whoever derives the number from the state that was read, and
+from nothing that another writer may draw anew, has it committed only on that state. A write that was passed over says
+nothing: look for its note."""
+
+_CONFLICT = re.compile(r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write)|MetadataChanged|DELTA_CONCURRENT")
+
+
+@contextmanager
+def _sole_writer(table: str) -> Iterator[None]:
+    """Raises ConcurrentWriterError for what Delta says of a commit that lost a race."""
+    try:
+        yield
+    except PySparkException as problem:
+        if _CONFLICT.search(str(problem)):
+            raise lost_race(table) from problem
+        raise
+
+
+def lost_race(table: str) -> ConcurrentWriterError:
+    return ConcurrentWriterError(
+        f"{table}: another writer committed to it meanwhile; nothing was written by this one. Run it again."
+    )
+
+
+def _writer(frame: DataFrame, note: dict[str, Any] | None, turn: Turn | None = None) -> DataFrameWriter:
     writer = frame.write.format("delta")
+    if turn is not None:
+        writer = writer.option("txnAppId", turn[0]).option("txnVersion", str(turn[1]))
     return writer if note is None else writer.option("userMetadata", note_text(note))
 
 
-def append(frame: DataFrame, table: str, note: dict[str, Any] | None = None) -> None:
-    _writer(frame, note).mode("append").saveAsTable(table)
+def append(frame: DataFrame, table: str, note: dict[str, Any] | None = None, turn: Turn | None = None) -> None:
+    with _sole_writer(table):
+        _writer(frame, note, turn).mode("append").saveAsTable(table)
 
 
 def overwrite(
-    frame: DataFrame, table: str, note: dict[str, Any] | None = None, fields: Sequence[Field] | None = None
+    frame: DataFrame,
+    table: str,
+    note: dict[str, Any] | None = None,
+    fields: Sequence[Field] | None = None,
+    turn: Turn | None = None,
 ) -> None:
     """Replaces all rows in one commit; the table keeps its shape and comments, or takes those of `fields` with it."""
     shaped = frame
     if fields is not None:
         shaped = frame.select(*(frame[quote(f.name)].alias(f.name, metadata={"comment": f.comment}) for f in fields))
-    writer = _writer(shaped, note).mode("overwrite").option("overwriteSchema", str(fields is not None).lower())
-    writer.saveAsTable(table)
+    writer = _writer(shaped, note, turn).mode("overwrite").option("overwriteSchema", str(fields is not None).lower())
+    with _sole_writer(table):
+        writer.saveAsTable(table)
 
 
-def replace_where(frame: DataFrame, table: str, predicate: str, note: dict[str, Any] | None = None) -> None:
+def replace_where(
+    frame: DataFrame, table: str, predicate: str, note: dict[str, Any] | None = None, turn: Turn | None = None
+) -> None:
     """Replaces the rows for which `predicate` holds by those of `frame`, in one commit."""
-    _writer(frame, note).mode("overwrite").option("replaceWhere", predicate).saveAsTable(table)
+    with _sole_writer(table):
+        _writer(frame, note, turn).mode("overwrite").option("replaceWhere", predicate).saveAsTable(table)
 
 
-def merge(source: DataFrame, table: str, on: str, clauses: str, note: dict[str, Any] | None = None) -> None:
+def merge(
+    source: DataFrame,
+    table: str,
+    on: str,
+    clauses: str,
+    note: dict[str, Any] | None = None,
+    turn: Turn | None = None,
+) -> None:
     """`merge into table as target using source on … clauses`, in one commit; aliases: `target` and `source`."""
     view = f"merge_source_{table.replace('.', '_')}"
     source.createOrReplaceTempView(view)
     spark = source.sparkSession
     try:
-        with commit_note(spark, note):
+        with _sole_writer(table), commit_note(spark, note), _taking(spark, turn):
             spark.sql(f"merge into {table} as target\nusing {view} as source\non {on}\n{clauses}").collect()
     finally:
         spark.catalog.dropTempView(view)
+
+
+@contextmanager
+def _taking(spark: SparkSession, turn: Turn | None) -> Iterator[None]:
+    """The next commit of the session is this turn: for MERGE, which takes no option. Always unset, or Delta would pass
+    over whatever comes after it."""
+    if turn is None:
+        yield
+        return
+    confs = dict(zip(_TURN, map(str, turn), strict=True))
+    try:
+        for key, value in confs.items():
+            spark.conf.set(key, value)
+        yield
+    finally:
+        for key in confs:
+            spark.conf.unset(key)
+
+
+_TURN = ("spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion")
 
 
 def version(spark: SparkSession, table: str) -> int:

@@ -236,14 +236,14 @@ def test_a_refresh_replaces_its_period_and_nothing_else(spark: Any, tmp_path: Pa
     assert bronze(spark, of) == ["3"]
 
 
-def test_a_batch_older_than_the_newest_is_never_committed(
+def test_a_batch_of_a_writer_that_another_overtook_is_never_committed(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = things()
     land(tmp_path, of, DAY, "a.json", ["1"])
     take(spark, tmp_path, of)
     land(tmp_path, of, DAY, "b.json", ["2"])
-    monkeypatch.setattr("lakehouse.bronze.ingest.new_batch", lambda previous: previous - 1)
+    monkeypatch.setattr("lakehouse.bronze.ingest._newest_batch", lambda *_: 0)  # as before the first was committed
     with pytest.raises(ConcurrentWriterError, match="Run it again"):
         take(spark, tmp_path, of)
     assert bronze(spark, of) == ["1"]

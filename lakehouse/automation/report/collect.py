@@ -18,7 +18,7 @@ from lakehouse.automation.report.data import (
     Sample,
     Table,
 )
-from lakehouse.bronze.ingest import FILES
+from lakehouse.bronze.taken import FILES
 from lakehouse.contracts.model import Contract
 from lakehouse.gold import release
 from lakehouse.quality.audit import check_names

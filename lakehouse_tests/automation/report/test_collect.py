@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.automation.report import write_report
 from lakehouse.automation.report.collect import EVALUATIONS, SAMPLES, collect
-from lakehouse.bronze import ingest
+from lakehouse.bronze import taken
 from lakehouse.contracts.loader import load
 from lakehouse.contracts.model import Contract
 from lakehouse.gold import release
@@ -70,7 +70,7 @@ def _fill(spark: Any, contract: Contract) -> None:
     storage = settings().storage_dir
     results.ensure_table(spark, storage)
     ledger.ensure_table(spark, storage)
-    tables.ensure(spark, storage, ingest.FILES, ingest._FILES)
+    taken.ensure_table(spark, storage)
     tables.ensure(spark, storage, release.RELEASES, release._COLUMNS)
     state.ensure_tables(spark, storage, contract)
     state.ensure_views(spark, storage, contract)
@@ -110,7 +110,7 @@ def _fill(spark: Any, contract: Contract) -> None:
         file | {"file": "b"},
         file | {"file": "c", "arrived_on": date(2025, 3, 3)},
     ]
-    _append(spark, ingest.FILES, files, ingest._FILES)
+    _append(spark, taken.FILES, files, taken.COLUMNS)
     refused: list[dict[str, Any]] = [
         {
             "record": f'{{"person_id": null, "email": "{_SECRET}", "n": {n}}}',
