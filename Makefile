@@ -44,7 +44,7 @@ bench: setup ## The product against a plain PySpark script, on the same year
 	$(BIN)/python -m benchmarks.year
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --quiet \
+	$(BIN)/uv pip compile pyproject.toml --extra cdc --extra dev --generate-hashes --python-version 3.11 --quiet \
 		--custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Stop the engine; remove the environment and the checkout's own home, its landing and tables too
