@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test lint unit bench lock clean
+.PHONY: setup run ui test lint unit soak bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -39,6 +39,9 @@ test: lint ## Lint, types, import contracts, and all tests
 
 unit: setup ## The tests that need no Spark
 	$(BIN)/pytest -q -m "not engine and not e2e"
+
+soak: setup ## The long tests: the same with larger numbers, up to hours
+	$(BIN)/pytest -q -m soak --durations=15
 
 bench: setup ## The product against a plain PySpark script, on the same year
 	$(BIN)/python -m benchmarks.year

@@ -1,6 +1,5 @@
 """A real Postgres for tests: on the loopback, with logical decoding, in a folder of its own."""
 
-import os
 import shutil
 import socket
 import tempfile
