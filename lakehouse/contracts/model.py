@@ -150,6 +150,11 @@ class Origin:
     def address(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"
 
+    @property
+    def identity(self) -> str:
+        """The table wherever its server runs."""
+        return f"{self.server}/{self.database}/{self.schema}.{self.table}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:

@@ -108,7 +108,7 @@ class Bank:
 
 
 @contextmanager
-def open_bank(database: Database, folder: Path) -> Iterator[Bank]:
+def open_bank(database: Database, folder: Path, whole_rows: tuple[str, ...] = ("entries",)) -> Iterator[Bank]:
     """Tables, contracts and settings of a bank; its capture is ended by its pid, and its slot removed."""
     server = next(_names)
     (folder / "contracts").mkdir()
@@ -136,7 +136,7 @@ def open_bank(database: Database, folder: Path) -> Iterator[Bank]:
                 servers=[{"server": server, "type": "postgresql", **place, "customProperties": [own]}],
             )
         connection = database.connect()
-        workload.create(connection)
+        workload.create(connection, whole_rows)
         bank = Bank(database, server)
         try:
             yield bank

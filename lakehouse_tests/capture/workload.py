@@ -22,15 +22,16 @@ COLUMNS = {
 }
 
 
-def create(connection: Any) -> None:
-    """`accounts` identifies rows by its key, `entries` by whole rows: large values that did not change arrive as a
-    placeholder from the one, and as themselves from the other."""
+def create(connection: Any, whole_rows: tuple[str, ...] = ("entries",)) -> None:
+    """Tables that identify their rows by whole rows, or by the key: large values that did not change arrive as
+    themselves from the one, and as a placeholder from the other."""
     for name, columns in TABLES.items():
         connection.run(f"create table {name} ({columns})")
         # Kept out of the row, and not compressed, however small: each one is a large value.
         connection.run(f"alter table {name} alter column note set storage external")
         connection.run(f"alter table {name} set (toast_tuple_target = 128)")
-    connection.run("alter table entries replica identity full")
+    for name in whole_rows:
+        connection.run(f"alter table {name} replica identity full")
 
 
 class Workload:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lakehouse.contracts.changes import compare
 from lakehouse.contracts.loader import ContractError, check, load
 
 SERVERS = """\
@@ -87,6 +88,13 @@ def test_only_changes_are_captured(write: Callable[..., Path]) -> None:
 def test_what_is_wrong_is_named(write: Callable[..., Path], old: str, new: str, problem: str) -> None:
     with pytest.raises(ContractError, match=problem.replace("(", r"\(")):
         load(write((CUSTOM, SERVERS.replace(old, new))))
+
+
+def test_another_database_is_a_breaking_change_and_another_host_is_none(write: Callable[..., Path]) -> None:
+    old = load(write((CUSTOM, SERVERS)))
+    assert compare(old, load(write((CUSTOM, SERVERS.replace("db.example.com", "db2.example.com"))))) == []
+    (change,) = compare(old, load(write((CUSTOM, SERVERS.replace("database: shop", "database: shop2")))))
+    assert (change.kind, change.where) == ("breaking", "servers")
 
 
 def test_contracts_of_one_server_agree_and_capture_each_table_once(write: Callable[..., Path]) -> None:
