@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test lint unit bench lock clean
+.PHONY: setup run ui test lint unit soak bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -40,11 +40,14 @@ test: lint ## Lint, types, import contracts, and all tests
 unit: setup ## The tests that need no Spark
 	$(BIN)/pytest -q -m "not engine and not e2e"
 
+soak: setup ## The long tests: the same with larger numbers, up to hours
+	$(BIN)/pytest -q -m soak --durations=15
+
 bench: setup ## The product against a plain PySpark script, on the same year
 	$(BIN)/python -m benchmarks.year
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --quiet \
+	$(BIN)/uv pip compile pyproject.toml --extra cdc --extra dev --generate-hashes --python-version 3.11 --quiet \
 		--custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Stop the engine; remove the environment and the checkout's own home, its landing and tables too

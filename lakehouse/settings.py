@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +56,10 @@ class Settings(BaseSettings):
     """Cores of the embedded engine. Default: all that this process may use."""
     engine_idle_minutes: float = 30
     """The embedded engine stops by itself after so many minutes without a query."""
+    cdc_flush_seconds: float = Field(default=10, gt=0)
+    """Captured changes are put into landing at most so often: a file a table."""
+    cdc_max_retained_mb: float = Field(default=1024, gt=0)
+    """`lakehouse cdc status` warns when a replication slot keeps more of the database's log (in MiB) than this."""
     dbt_target: str = "prod"
     """The dbt target that Dagster builds: `prod`, or `dev` (own schemas, recent days only)."""
 
@@ -91,8 +96,36 @@ class Settings(BaseSettings):
         return self.home / "engine"
 
     @property
+    def cdc_dir(self) -> Path:
+        return self.home / "cdc"
+
+    @property
     def dbt_project_dir(self) -> Path:
         return PROJECT / "dbt"
+
+
+@dataclass(frozen=True)
+class Login:
+    """How a capture logs in to a server: from `LAKEHOUSE_CDC_<SERVER>_USER`, `_PASSWORD`, `_SSLMODE`, `_SSLROOTCERT`."""
+
+    user: str
+    password: str = field(repr=False)
+    sslmode: str = "prefer"
+    sslrootcert: str | None = None
+
+
+def login(server: str) -> Login:
+    """The login of a server that contracts name; user and password are empty where nothing is set."""
+    found = {name: os.environ.get(f"LAKEHOUSE_CDC_{server.upper()}_{name.upper()}") for name in _LOGIN}
+    return Login(
+        user=found["user"] or "",
+        password=found["password"] or "",
+        sslmode=found["sslmode"] or "prefer",
+        sslrootcert=found["sslrootcert"],
+    )
+
+
+_LOGIN = ("user", "password", "sslmode", "sslrootcert")
 
 
 @cache

@@ -16,6 +16,7 @@ _COMMANDS = {
     "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),
     "contract": ("lakehouse.contracts.cli:contract", "Check contracts; tell two versions apart; propose one."),
     "engine": ("lakehouse.engine.cli:engine", "Start, stop and look at the shared engine."),
+    "cdc": ("lakehouse.capture.cli:cdc", "Capture the changes of Postgres databases into landing."),
     "sample": ("lakehouse.sample.cli:sample", "Replay the sample shop into landing."),
 }
 """Name → (where it is, what it does). Loaded when called: Dagster alone takes seconds to import."""

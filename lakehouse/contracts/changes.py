@@ -68,6 +68,9 @@ def _basics(old: Contract, new: Contract) -> Iterator[Change]:
         if before != after:
             # Another format is how new files are read; what bronze holds of the old ones is read by it too.
             yield Change("breaking", name, f"was {before}, is {after}")
+    if old.origin and new.origin and old.origin.identity != new.origin.identity:
+        # Hosts come and go; the log positions of another database do not follow those that are there.
+        yield Change("breaking", "servers", f"was {old.origin.identity}, is {new.origin.identity}")
 
 
 def _columns(old: Sequence[Column], new: Sequence[Column], inside: str) -> Iterator[Change]:

@@ -8,10 +8,21 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from lakehouse.contracts import spark_sql
+from lakehouse.contracts import servers, spark_sql
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
-from lakehouse.contracts.model import Cadence, Column, Contract, Delivery, Format, History, Partition, Rewritten, Status
+from lakehouse.contracts.model import (
+    Cadence,
+    Column,
+    Contract,
+    Delivery,
+    Format,
+    History,
+    Origin,
+    Partition,
+    Rewritten,
+    Status,
+)
 from lakehouse.contracts.odcs import check_structure
 from lakehouse.contracts.problems import ContractError, Problem, choose
 from lakehouse.contracts.rules import compile_rules, percent
@@ -219,8 +230,15 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         retention=sla.retention,
         rules=rules,
         checks=checks,
+        origin=_origin(document, way.delivery, name),
         line=document.line(where),
     )
+
+
+def _origin(document: Document, delivery: Delivery, name: str) -> Origin | None:
+    """Only changes are captured; a server that another delivery names is read by people."""
+    origin = servers.read_origin(document, name)
+    return origin if delivery == "changes" else None
 
 
 def _table(document: Document, where: Where, table: dict[str, Any], full_name: str) -> None:
@@ -528,7 +546,7 @@ def _across(contracts: list[Contract]) -> list[Problem]:
     views = _child_views(contracts, tables, problems)
     for contract in contracts:
         problems += _references(contract, tables, views)
-    return problems
+    return problems + servers.across(contracts)
 
 
 def _child_views(contracts: list[Contract], tables: dict[str, Contract], problems: list[Problem]) -> set[str]:

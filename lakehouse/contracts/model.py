@@ -136,6 +136,30 @@ class BatchCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The table of a Postgres database that change events are captured from (ODCS `servers`)."""
+
+    server: str
+    """Names the server in commands, in settings and in its replication slot."""
+    host: str
+    port: int
+    database: str
+    schema: str
+    table: str
+    """Its name in the database; the contract's own where nothing else is said."""
+    line: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+    @property
+    def identity(self) -> str:
+        """The table wherever its server runs."""
+        return f"{self.server}/{self.database}/{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One table: everything that the project derives its assets, checks and tables from."""
 
@@ -191,6 +215,8 @@ class Contract:
     """How long rows are to be kept (ODCS SLA `retention`); a year counts 365 days."""
     rules: tuple[RowRule, ...]
     checks: tuple[BatchCheck, ...]
+    origin: Origin | None = None
+    """Where its changes are captured from; None: somebody else lands them."""
     line: int = 1
 
     @property

@@ -96,6 +96,8 @@ MEMBER = (
 )
 SLA = ("id", "property", "value", "valueExt", "unit", "element", "driver", "description", "scheduler", "schedule")
 CUSTOM = ("id", "property", "value", "description")
+SERVER = ("id", "server", "type", "description", "environment", "roles", "customProperties")
+POSTGRES = ("host", "port", "database", "schema")
 
 _KINDS = {
     "string_type": ("text", "Put the value in quotes"),
@@ -129,6 +131,12 @@ def check_structure(document: Document) -> None:
         _keys(document, where, table, OBJECT, required=("name", "properties"))
         _element(document, where, table)
     _kinds(document)
+
+
+def check_server(document: Document, where: Where, server: dict[str, Any]) -> None:
+    """Record everything in which an entry of `servers` departs from what the standard asks of a Postgres server."""
+    _keys(document, where, server, (*SERVER, *POSTGRES), required=("server", *POSTGRES))
+    _custom(document, where, server)
 
 
 def _team(document: Document, data: dict[str, Any]) -> None:

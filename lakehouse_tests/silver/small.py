@@ -52,6 +52,7 @@ def contract(
     quality: Sequence[dict[str, Any]] = (),
     relationships: Sequence[dict[str, Any]] = (),
     sla: Sequence[dict[str, Any]] = (),
+    servers: Sequence[dict[str, Any]] = (),
     version: str = "1.0.0",
     folder: Path | None = None,
     **own: Any,
@@ -77,6 +78,7 @@ def contract(
         "description": {"purpose": "To test."},
         "team": {"name": "Tests", "members": [{"username": "tests@example.com", "role": "owner"}]},
         "slaProperties": list(sla),
+        "servers": list(servers),
         "customProperties": [{"property": "lakehouse", "value": settings}],
         "schema": [table],
     }

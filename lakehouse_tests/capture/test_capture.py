@@ -1,0 +1,69 @@
+"""Landing tells what a live database held: a real Postgres, a real Debezium, killed at random moments."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.capture import lifecycle
+from lakehouse.settings import settings
+from lakehouse_tests.capture import replay
+from lakehouse_tests.capture.bank import Bank, open_bank
+from lakehouse_tests.capture.database import Database, postgres
+from lakehouse_tests.capture.workload import TABLES, Workload
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Database]:
+    with postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def bank(database: Database, tmp_path: Path) -> Iterator[Bank]:
+    with open_bank(database, tmp_path) as found:
+        yield found
+
+
+def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> None:
+    with Workload(bank.database, seed=3, keys=40) as load:
+        bank.torment(load, transactions=600, remembered=6, kills=2, meanwhile=lambda: None)
+        for table in TABLES:
+            events = bank.landed(table)
+            repeated = Counter((replay.sequence(event), event["op"], str(event["after"])) for event in events)
+            assert [one for one, count in repeated.items() if count > 1] == []
+            for lsn, held in load.moments:
+                if lsn >= bank.begins:
+                    assert replay.differences(replay.replay(events, table, lsn), held[table]) == [], f"as of {lsn}"
+        kinds = {event["op"] for table in TABLES for event in bank.landed(table)}
+        assert kinds == set("rcudt")
+        assert replay.UNAVAILABLE in str(bank.landed("accounts"))
+        assert replay.UNAVAILABLE not in str(bank.landed("entries")), "rows identified as a whole lack no value"
+
+        # A second snapshot, of what has changed while nothing was captured, says what is gone.
+        lifecycle.forget(settings(), bank.source)
+        load.run(50, 1)
+        load.remember()
+        assert lifecycle.start(settings(), bank.source)
+        assert not lifecycle.start(settings(), bank.source), "one capture a server"
+        bank.wait_for(load.mark())
+        status = lifecycle.status(settings(), bank.source)
+        assert status.is_running and status.slot is not None and status.warnings == ()
+        lifecycle.stop(settings(), bank.source)
+        for table in TABLES:
+            _, held = load.moments[-1]
+            assert replay.differences(replay.replay(bank.landed(table), table), held[table]) == []
+
+
+def test_a_slot_that_is_gone_is_not_passed_over(bank: Bank) -> None:
+    lifecycle.start(settings(), bank.source)
+    with Workload(bank.database, seed=4, keys=10) as load:
+        bank.wait_for(load.mark())
+        lifecycle.stop(settings(), bank.source)
+        slot: Any = load.connections[0].run("select slot_name from pg_replication_slots")[0][0]
+        load.connections[0].run("select pg_drop_replication_slot(:name)", name=slot)
+    with pytest.raises(lifecycle.CaptureError, match=r"is gone from bank.*--snapshot"):
+        lifecycle.start(settings(), bank.source)
+    assert "is gone" in lifecycle.status(settings(), bank.source).warnings[0]

@@ -1,0 +1,90 @@
+"""Silver equals the database: random transactions on a live Postgres, captured while the capture is killed again and again.
+
+Nothing stands in for anything here: Postgres, Debezium, landing, bronze and silver are the real ones.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.bronze import ingest as bronze
+from lakehouse.bronze.landing import landed_files
+from lakehouse.settings import settings
+from lakehouse.silver import refine
+from lakehouse_tests.capture import replay
+from lakehouse_tests.capture.bank import Bank, open_bank
+from lakehouse_tests.capture.database import postgres
+from lakehouse_tests.capture.workload import COLUMNS, TABLES, Workload
+
+
+@pytest.fixture
+def bank(spark: Any, tmp_path: Path) -> Iterator[Bank]:
+    with postgres() as database, open_bank(database, tmp_path, tuple(TABLES)) as found:
+        yield found
+
+
+def pipeline(spark: Any, bank: Bank) -> int:
+    """What a run does with the two tables: ingest what has landed, and refine it. Returns the records."""
+    here, landed = settings(), 0
+    for of in bank.contracts.values():
+        bronze.ensure_tables(spark, here.storage_dir, of)
+        files = bronze.pending_files(landed_files(here.landing_dir, of), bronze.taken_files(spark, of))
+        if files:
+            bronze.ingest(spark, here.landing_dir, here.storage_dir, of, files, "run")
+        done = refine.refine(spark, here.storage_dir, of, "run", frozenset({of.table}))
+        if done:
+            counts = {name for name, count in done.counts.items() if count}
+            assert sum(done.counts.values()) == done.landed
+            assert not counts & {"quarantined", "rejected", "too_late", "duplicate"}, done.counts
+            landed += done.landed
+    return landed
+
+
+def silver(spark: Any, bank: Bank, table: str, where: str = "true") -> list[tuple[Any, ...]]:
+    of = bank.contracts[table]
+    columns = [
+        f"unix_micros(`{name}`) as `{name}`" if of.column(name).type == "timestamp" else f"`{name}`"
+        for name in COLUMNS[table]
+    ]
+    rows = spark.sql(f"select {', '.join(columns)} from {of.silver_table} where {where}").collect()
+    return [tuple(row) for row in rows]
+
+
+def prove(spark: Any, bank: Bank, load: Workload, transactions: int, remembered: int, kills: int, runs: int) -> None:
+    """Row for row: the newest state of both tables, and history as of every moment that was remembered."""
+    events = 0
+
+    def run_pipeline() -> None:
+        nonlocal events
+        for _ in range(runs):
+            events += pipeline(spark, bank)
+
+    bank.torment(load, transactions, remembered, kills, run_pipeline)
+    events += pipeline(spark, bank)
+    _, content = load.moments[-1]
+    for table in TABLES:
+        current = "is_current" if table == "accounts" else "true"
+        assert replay.differences(silver(spark, bank, table, current), content[table]) == [], table
+    moments = [(lsn, held["accounts"]) for lsn, held in load.moments if lsn >= bank.begins]
+    for lsn, held in moments:
+        found = silver(spark, bank, "accounts", f"valid_from <= {lsn} and (valid_to is null or {lsn} < valid_to)")
+        assert replay.differences(found, held) == [], f"as of {lsn}"
+    assert len(moments) > remembered // 2
+    print(
+        f"{load.committed} transactions ({load.rolled_back} rolled back), {events} events, {bank.kills} kills, "
+        f"{len(moments)} moments, differences: none"
+    )
+
+
+def test_silver_equals_the_database_after_a_thousand_transactions(spark: Any, bank: Bank) -> None:
+    with Workload(bank.database, seed=1, keys=60, truncates=0) as load:
+        prove(spark, bank, load, transactions=1000, remembered=8, kills=3, runs=2)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(5400)
+def test_silver_equals_the_database_after_a_hundred_thousand_transactions(spark: Any, bank: Bank) -> None:
+    with Workload(bank.database, seed=2, keys=4000, truncates=0) as load:
+        prove(spark, bank, load, transactions=100_000, remembered=20, kills=30, runs=12)
