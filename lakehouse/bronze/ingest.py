@@ -32,6 +32,8 @@ BRONZE = (
     Field("ingested_at", "timestamp", "When the batch took the record (UTC)."),
     Field("file_sha256", "string", "SHA-256 of the file's content (of a .gz file: unpacked)."),
 )
+COMPACTED_AFTER = 50
+"""Batches, after which the small files that they left are put together."""
 _GLOB = re.compile(r"[\\\[\]{}*?]")
 _ESCAPED = r"\\\g<0>"
 _EMPTY = sha256(b"").hexdigest()
@@ -297,7 +299,10 @@ def _take(
         if files
         else spark.table(contract.bronze_table).limit(0)
     ).select(*(field.name for field in BRONZE))
-    note = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id, **said}
+    _, last = next(notes(spark, contract.bronze_table), (0, {}))
+    uncompacted = (last.get("uncompacted", 0) + 1) % COMPACTED_AFTER
+    note = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id, "uncompacted": uncompacted}
+    note |= said
     # The batch comes after the one that was the newest when it was told what is taken, or not at all.
     turn = (f"ingest after:{contract.table}", previous)
     if instead_of is None:
@@ -307,6 +312,8 @@ def _take(
     if not any(committed["batch"] == batch for _, committed in notes(spark, contract.bronze_table)):
         raise lost_race(contract.bronze_table)
     by_file = _note_files(spark, landing, contract, batch, files)
+    if not uncompacted:
+        tables.compact(spark, contract.bronze_table)
     by_day: dict[date, int] = {}
     for file in files:
         by_day[file.arrived_on] = by_day.get(file.arrived_on, 0) + by_file.get(file.path, 0)

@@ -113,6 +113,9 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.hadoop.parquet.block.size": str(16 * 1024**2),
         # It rewrote a table of a few files with every append.
         "spark.databricks.delta.autoCompact.enabled": "false",
+        # A compaction leaves alone what is large enough; by default it makes files of 1 GiB, again and again.
+        "spark.databricks.delta.optimize.minFileSize": str(128 * 1024**2),
+        "spark.databricks.delta.optimize.maxFileSize": str(128 * 1024**2),
         "spark.databricks.delta.stalenessLimit": "0",  # always the latest version of a table
         "spark.locality.wait": "0",  # there is nowhere else to wait for
         "spark.rdd.compress": "true",

@@ -257,6 +257,11 @@ def _taking(spark: SparkSession, turn: Turn | None) -> Iterator[None]:
 _TURN = ("spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion")
 
 
+def compact(spark: SparkSession, table: str) -> None:
+    """Puts small files together, in a commit of its own that changes no row; those of 128 MiB and more stay as they are."""
+    spark.sql(f"optimize {table}").collect()
+
+
 def version(spark: SparkSession, table: str) -> int:
     """The table's newest version."""
     return last_commit(spark, table)[0]

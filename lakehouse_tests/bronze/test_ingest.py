@@ -220,6 +220,28 @@ def test_files_are_taken_exactly_once_also_after_a_crash_between_the_commits(
     assert records_noted == 4
 
 
+def test_small_files_are_put_together_once_in_many_batches_and_no_row_changes(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "COMPACTED_AFTER", 3)
+    of = things()
+
+    def files() -> int:
+        return int(spark.sql(f"describe detail {of.bronze_table}").first()["numFiles"])
+
+    def take_batches(*numbers: int) -> list[int]:
+        found = []
+        for number in numbers:
+            land(tmp_path, of, DAY, f"{number}.json", [str(number)])
+            take(spark, tmp_path, of)
+            found.append(files())
+        return found
+
+    assert take_batches(1, 2, 3, 4) == [1, 2, 1, 2], "the third batch puts together what the first two left"
+    assert bronze(spark, of) == ["1", "2", "3", "4"]
+    assert take(spark, tmp_path, of).batch is None, "nothing is taken again"
+
+
 def test_a_refresh_replaces_its_period_and_nothing_else(spark: Any, tmp_path: Path) -> None:
     of = things()
     path = land(tmp_path, of, DAY, "a.json", ["1", "2"])
