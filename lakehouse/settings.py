@@ -106,12 +106,14 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True)
 class Login:
-    """How a capture logs in to a server: from `LAKEHOUSE_CDC_<SERVER>_USER`, `_PASSWORD`, `_SSLMODE`, `_SSLROOTCERT`."""
+    """How a capture logs in to a server: from `LAKEHOUSE_CDC_<SERVER>_USER`, `_PASSWORD` and so on."""
 
     user: str
     password: str = field(repr=False)
     sslmode: str = "prefer"
     sslrootcert: str | None = None
+    publication: str | None = None
+    """One that somebody has made; None: the capture makes its own."""
 
 
 def login(server: str) -> Login:
@@ -122,10 +124,11 @@ def login(server: str) -> Login:
         password=found["password"] or "",
         sslmode=found["sslmode"] or "prefer",
         sslrootcert=found["sslrootcert"],
+        publication=found["publication"],
     )
 
 
-_LOGIN = ("user", "password", "sslmode", "sslrootcert")
+_LOGIN = ("user", "password", "sslmode", "sslrootcert", "publication")
 
 
 @cache

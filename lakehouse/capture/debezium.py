@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS}Z %p %c{1} %m%n%ex{short}
 rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
+logger.meters.name = io.debezium.metrics
+logger.meters.level = error
 """
 
 
@@ -61,8 +64,8 @@ def properties(source: Source, login: Login, state: State, offsets: Path) -> dic
         "database.password": login.password,
         "plugin.name": "pgoutput",
         "slot.name": state.slot,
-        "publication.name": state.slot,
-        "publication.autocreate.mode": "filtered",
+        "publication.name": login.publication or state.slot,
+        "publication.autocreate.mode": "disabled" if login.publication else "filtered",
         "publish.via.partition.root": "true",
         "table.include.list": ",".join(f"{re.escape(t.schema)}\\.{re.escape(t.name)}" for t in source.tables),
         "snapshot.mode": "initial",
@@ -88,7 +91,8 @@ def properties(source: Source, login: Login, state: State, offsets: Path) -> dic
         "max.queue.size": "16384",
         "max.queue.size.in.bytes": str(_QUEUE_BYTES),
         "status.update.interval.ms": "5000",
-        "retriable.restart.connector.wait.ms": "5000",
+        # An interrupted stream goes on from the capture's own state, and an interrupted snapshot does not go on at all.
+        "errors.max.retries": "0",
     }
 
 
@@ -115,13 +119,15 @@ def start_java(java: Java, folder: Path) -> None:
 
 
 class Stream:
-    """Debezium's stream of one source. `started` and `ended` are set as it goes; `failure` says why it ended."""
+    """Debezium's stream of one source. `started` and `ended` are set as it goes; `failure` says why it ended, and
+    `is_interrupted` that going on may help: it was not what took the events that failed."""
 
     def __init__(
         self, configuration: dict[str, str], take: Callable[[list[Event]], Event | None], pause: Callable[[], None]
     ):
         self.started, self.ended = threading.Event(), threading.Event()
         self.failure: str | None = None
+        self.is_interrupted = False
         self._take, self._pause = take, pause
         self._kinds = {
             f"__debezium-heartbeat.{configuration['topic.prefix']}": "heartbeat",
@@ -141,10 +147,8 @@ class Stream:
         """Lets the batch under way finish, and ends the stream."""
         import jpype
 
-        try:
+        with suppress(jpype.JException):  # it has ended by itself meanwhile
             self._engine.close()
-        except jpype.JException as problem:  # it has ended by itself meanwhile
-            self.failure = self.failure or str(problem)
 
     def _build(self, configuration: dict[str, str]) -> Any:
         import jpype
@@ -164,7 +168,7 @@ class Stream:
             @jpype.JOverride  # type: ignore[untyped-decorator]
             def handle(self, is_success: bool, message: Any, error: Any) -> None:
                 if not is_success and stream.failure is None:
-                    stream.failure = _reason(message, error)
+                    stream.failure, stream.is_interrupted = _reason(message, error), True
 
         class Connector:
             @jpype.JOverride  # type: ignore[untyped-decorator]
@@ -181,16 +185,16 @@ class Stream:
         return builder.using(jpype.JImplements(f"{engine}$ConnectorCallback")(Connector)()).build()
 
     def _batch(self, records: Any, committer: Any) -> None:
+        found = [(record, event) for record in records if (event := self._event(record))]
         try:
-            found = [(record, event) for record in records if (event := self._event(record))]
             durable = self._take([event for _, event in found])
-            for record, event in found:
-                if event is durable:
-                    committer.markProcessed(record)
-                    committer.markBatchFinished()
         except Exception as problem:
             self.failure = f"{type(problem).__name__}: {problem}"
             raise
+        for record, event in found:
+            if event is durable:
+                committer.markProcessed(record)
+                committer.markBatchFinished()
         self._pause()
 
     def _event(self, record: Any) -> Event | None:

@@ -1,6 +1,7 @@
 """What is asked of the database itself: whether it can be captured, and how its replication slot stands."""
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,16 @@ from lakehouse.settings import Login
 SSLMODES = ("disable", "prefer", "require", "verify-full")
 OLDEST_VERSION = 14
 """The first whose pgoutput carries messages, by which an idle database's slot moves on."""
+
+
+class UnreachableError(CaptureError):
+    """The database does not answer now; it may later."""
+
+
+_LATER = ("57P01", "57P02", "57P03", "53300")
+"""What a database says that is being stopped or started, or that has too many connections."""
+FREE_SECONDS = 45
+"""How long a slot may be in use by a capture that was killed: until the database has noticed."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +60,15 @@ def connected(source: Source, login: Login) -> Iterator[Any]:
         )
     except DatabaseError as problem:
         found = _message(problem)
+        if _code(problem) in _LATER:
+            remedy = "Wait until it has started."
+            raise UnreachableError(f"{source.name} at {source.address} says: {found}.", remedy) from problem
         raise CaptureError(
             f"{source.name} at {source.address} refuses the user `{login.user}`: {found}.",
             f"Set {variables}, and let pg_hba.conf and pg_database admit it.",
         ) from problem
     except (InterfaceError, OSError) as problem:
-        raise CaptureError(
+        raise UnreachableError(
             f"{source.name} at {source.address} cannot be reached: {str(problem).rstrip('.')}.",
             "Start the database, or correct host and port in the contracts' `servers:`.",
         ) from problem
@@ -68,7 +82,7 @@ def connected(source: Source, login: Login) -> Iterator[Any]:
         connection.close()
 
 
-def check(connection: Any, source: Source, state: State | None) -> None:
+def check(connection: Any, source: Source, login: Login, state: State | None) -> None:
     """Raises CaptureError for the first thing that keeps the source's tables from being captured."""
     version = int(_one(connection, "select current_setting('server_version_num')::int / 10000"))
     if version < OLDEST_VERSION:
@@ -91,6 +105,10 @@ def check(connection: Any, source: Source, state: State | None) -> None:
         )
     for table in source.tables:
         _check_table(connection, source, table)
+    if login.publication:
+        _check_publication(connection, source, login.publication)
+    else:
+        _check_may_publish(connection, source, login)
     if state is None or slot(connection, state.slot) is None:
         used, most = connection.run(
             "select count(*), current_setting('max_replication_slots') from pg_replication_slots"
@@ -146,6 +164,46 @@ def _check_table(connection: Any, source: Source, table: Table) -> None:
         )
 
 
+def _check_publication(connection: Any, source: Source, name: str) -> None:
+    published = connection.run(
+        "select schemaname || '.' || tablename from pg_publication_tables where pubname = :name", name=name
+    )
+    lacking = [table.full_name for table in source.tables if [table.full_name] not in published]
+    if lacking:
+        raise CaptureError(
+            f"The publication `{name}` of {source.name} does not hold {', '.join(lacking)}.",
+            f'Let its owner run `alter publication "{name}" add table {", ".join(lacking)}`.',
+        )
+    whole = connection.run(
+        "select pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication where pubname = :name",
+        name=name,
+    )
+    if not whole[0][0]:
+        raise CaptureError(
+            f"The publication `{name}` of {source.name} leaves changes out.",
+            f"Let its owner run `alter publication \"{name}\" set (publish = 'insert, update, delete, truncate')`.",
+        )
+
+
+def _check_may_publish(connection: Any, source: Source, login: Login) -> None:
+    for table in source.tables:
+        owner, is_owner, may_create = connection.run(
+            """select pg_get_userbyid(c.relowner)::text, pg_has_role(c.relowner, 'usage'),
+                has_database_privilege(current_database(), 'create')
+            from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+            where n.nspname = :schema and c.relname = :name""",
+            schema=table.schema,
+            name=table.name,
+        )[0]
+        if not (is_owner and may_create):
+            raise CaptureError(
+                f"The user `{login.user}` of {source.name} may not publish {table.full_name}, which `{owner}` owns.",
+                f"Let a superuser run `create publication lakehouse for table …` and set "
+                f"LAKEHOUSE_CDC_{source.name.upper()}_PUBLICATION=lakehouse; or `grant {owner} to {login.user}` and "
+                f"`grant create on database {source.database} to {login.user}`.",
+            )
+
+
 def slot(connection: Any, name: str) -> Slot | None:
     """How a replication slot stands; None where there is none of this name."""
     rows = connection.run(
@@ -162,6 +220,16 @@ def slot(connection: Any, name: str) -> Slot | None:
     return Slot(int(confirmed or 0), int(retained or 0), max(0, int(behind or 0)), is_active, is_lost)
 
 
+def free(connection: Any, name: str) -> Slot | None:
+    """The slot as `slot` has it, when nobody uses it any more. Raises CaptureError where somebody goes on to."""
+    deadline = time.monotonic() + FREE_SECONDS
+    while (found := slot(connection, name)) and found.is_active:
+        if time.monotonic() > deadline:
+            raise CaptureError(f"The replication slot {name} is in use.", "End what uses it (pg_stat_replication).")
+        time.sleep(0.2)
+    return found
+
+
 def end_of_log(connection: Any) -> int:
     """The position that the database's log has reached."""
     return int(_one(connection, "select pg_current_wal_lsn() - '0/0'::pg_lsn"))
@@ -169,10 +237,7 @@ def end_of_log(connection: Any) -> int:
 
 def drop(connection: Any, name: str) -> None:
     """Removes a slot and the publication of its name, where there are any. Raises CaptureError where it is in use."""
-    found = slot(connection, name)
-    if found and found.is_active:
-        raise CaptureError(f"The replication slot {name} is in use.", "End what uses it (pg_stat_replication).")
-    if found:
+    if free(connection, name):
         connection.run("select pg_drop_replication_slot(:name)", name=name)
     connection.run(f'drop publication if exists "{name}"')
 
@@ -184,6 +249,11 @@ def _one(connection: Any, query: str) -> Any:
 def _message(problem: Exception) -> str:
     told = problem.args[0] if problem.args else problem
     return str(told.get("M", told) if isinstance(told, dict) else told)
+
+
+def _code(problem: Exception) -> str | None:
+    told = problem.args[0] if problem.args else None
+    return told.get("C") if isinstance(told, dict) else None
 
 
 def _ssl(source: Source, login: Login) -> ssl.SSLContext | bool | None:

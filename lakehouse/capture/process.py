@@ -28,6 +28,9 @@ from lakehouse.settings import Settings, login, settings
 
 CLOSE_SECONDS = 15
 """How long Debezium may take to close; what it had delivered is durable by then."""
+RETRY_SECONDS = 5
+TRIES = 12
+"""How often an interrupted stream is taken up again without getting any further."""
 
 
 def say(message: str) -> None:
@@ -57,32 +60,60 @@ def _capture(here: Settings, source: Source, is_anew: bool, folder: Path) -> Non
     java = find_java(here.java_home)
     files = Files(landing(here), source.name)
     held = _position(here, source, is_anew, files)
-    offsets = folder / "offsets"
     debezium.start_java(java, folder)
-    debezium.write_offsets(offsets, source, held)
     recorder = Recorder(source, held, files, lambda new: state.write(here, source.name, new), folder)
-    pace = _Pace(here.cdc_flush_seconds, stop)
-    stream = debezium.Stream(debezium.properties(source, login(source.name), held, offsets), recorder.take, pace.wait)
+    tries = 0
+    while not stop.is_set():
+        begun = recorder.state.lsn
+        stream = _stream(here, source, recorder, stop, folder)
+        if stream.failure is None or (stop.is_set() and stream.is_interrupted):
+            break
+        tries = 1 if recorder.state.lsn > begun else tries + 1
+        if recorder.state.offset is None or not stream.is_interrupted or tries == TRIES:
+            raise CaptureError(
+                f"The capture of {source.name} has ended: {stream.failure}.",
+                "Nothing is lost: mend the cause, and `lakehouse cdc start` goes on from its position.",
+            )
+        say(f"Interrupted ({stream.failure}); goes on from position {recorder.state.lsn}.")
+        stop.wait(RETRY_SECONDS)
+        _wait_for_database(source, recorder.state, stop)
+    say(f"Stopped at position {recorder.state.lsn}.")
+
+
+def _stream(here: Settings, source: Source, recorder: Recorder, stop: threading.Event, folder: Path) -> debezium.Stream:
+    """Streams until it is told to stop or fails; returns the stream, which says which of them it was."""
+    offsets = folder / "offsets"
+    debezium.write_offsets(offsets, source, recorder.state)
+    configuration = debezium.properties(source, login(source.name), recorder.state, offsets)
+    stream = debezium.Stream(configuration, recorder.take, _Pace(here.cdc_flush_seconds, stop).wait)
     runner = threading.Thread(target=stream.run, name="debezium", daemon=True)
     runner.start()
     is_known = False
-    try:
-        while not stop.is_set() and not stream.ended.wait(0.2):
-            if stream.started.is_set() and not is_known:
-                is_known = True
-                record.write(here, source.name)
-                say(f"Capturing {source.name} from position {held.lsn}: {', '.join(held.tables)}.")
-    finally:
-        stop.set()
-        if not stream.ended.is_set():
-            threading.Thread(target=stream.close, daemon=True).start()
-            stream.ended.wait(CLOSE_SECONDS)
-    if stream.failure:
-        raise CaptureError(
-            f"The capture of {source.name} has ended: {stream.failure}.",
-            "Nothing is lost: mend the cause, and `lakehouse cdc start` goes on from its position.",
-        )
-    say(f"Stopped at position {recorder.state.lsn}.")
+    while not stop.is_set() and not stream.ended.wait(0.2):
+        if stream.started.is_set() and not is_known:
+            is_known = True
+            record.write(here, source.name)
+            tables = ", ".join(table.full_name for table in source.tables)
+            say(f"Capturing {source.name} from position {recorder.state.lsn}: {tables}.")
+    if not stream.ended.is_set():
+        threading.Thread(target=stream.close, daemon=True).start()
+        stream.ended.wait(CLOSE_SECONDS)
+    return stream
+
+
+def _wait_for_database(source: Source, held: State, stop: threading.Event) -> None:
+    """Until the database answers again. Raises CaptureError where the capture cannot go on there."""
+    is_told = False
+    while not stop.is_set():
+        try:
+            with postgres.connected(source, login(source.name)) as connection:
+                _check_position(connection, source, held)
+            return
+        except postgres.UnreachableError as problem:
+            if not is_told:
+                say(f"Waiting: {problem.problem}")
+            is_told = True
+            stop.wait(RETRY_SECONDS)
 
 
 def _position(here: Settings, source: Source, is_anew: bool, files: Files) -> State:
@@ -92,8 +123,9 @@ def _position(here: Settings, source: Source, is_anew: bool, files: Files) -> St
     if held:
         files.publish(held.files)
     files.clear(table.folder for table in source.tables)
-    with postgres.connected(source, login(source.name)) as connection:
-        postgres.check(connection, source, held)
+    entry = login(source.name)
+    with postgres.connected(source, entry) as connection:
+        postgres.check(connection, source, entry, held)
         if held and held.offset is not None and not is_anew:
             _check_position(connection, source, held)
             return replace(held, files=())
@@ -117,7 +149,7 @@ def _check_position(connection: Any, source: Source, held: State) -> None:
     remedy = (
         f"`lakehouse cdc start {source.name} --snapshot` begins anew: rows that are gone are removed, no row is lost."
     )
-    found = postgres.slot(connection, held.slot)
+    found = postgres.free(connection, held.slot)
     if found is None:
         raise CaptureError(f"The replication slot {held.slot} is gone from {source.name}: changes are missing.", remedy)
     if found.is_lost:
@@ -129,8 +161,6 @@ def _check_position(connection: Any, source: Source, held: State) -> None:
             f"The slot {held.slot} is at {found.confirmed}, and only {held.lsn} is captured: something else read it.",
             remedy,
         )
-    if found.is_active:
-        raise CaptureError(f"The replication slot {held.slot} is in use.", "End what uses it (pg_stat_replication).")
     added = [table.full_name for table in source.tables if table.full_name not in held.tables]
     if added:
         raise CaptureError(

@@ -63,8 +63,8 @@ class Recorder:
             elif event.kind == "end":
                 offset = event.offset()
                 if offset["lsn"] > state.lsn:  # else it is here already
-                    self._commit(offset["lsn"])
-                    state = replace(state, committed_at=_instant(json.loads(event.value).get("ts_ms")))
+                    if self._commit(offset["lsn"]):
+                        state = replace(state, committed_at=_instant(json.loads(event.value).get("ts_ms")))
                 self._drop()
                 boundary, state = event, _behind(state, offset)
             elif self._transaction is None:
@@ -85,12 +85,15 @@ class Recorder:
         self._files.publish(moves)
         self._events = {}
 
-    def _commit(self, lsn: int) -> None:
+    def _commit(self, lsn: int) -> bool:
+        """Records the transaction that is held; whether it has an event."""
         if self._transaction is None:
-            return
+            return False
+        has_events = self._transaction.tell() > 0
         self._transaction.seek(0)
         for line in self._transaction:
             self._record(line, lsn)
+        return has_events
 
     def _drop(self) -> None:
         if self._transaction is not None:
@@ -103,6 +106,8 @@ class Recorder:
         folder = self._folders.get((source["schema"], source["table"]))
         if folder is None:  # names of tables are compared regardless of case by Debezium
             return
+        if lsn is None and source.get("snapshot") == "false":
+            raise RuntimeError(f"an event of {folder} at {source['lsn']} came outside of a transaction")
         if self._is_first:
             self._begin_anew(source["lsn"])
         source["commit_lsn"] = source["lsn"] if lsn is None else lsn

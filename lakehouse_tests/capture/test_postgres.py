@@ -40,14 +40,14 @@ def source(database: Database, table: str = "good", keys: tuple[str, ...] = ("id
 
 def refusal(of: Source, login: Login = LOGIN) -> str:
     with pytest.raises(CaptureError) as caught, asked.connected(of, login) as connection:
-        asked.check(connection, of, None)
+        asked.check(connection, of, login, None)
     return str(caught.value)
 
 
 def test_a_table_that_can_be_captured(database: Database) -> None:
     of = source(database)
     with asked.connected(of, LOGIN) as connection:
-        asked.check(connection, of, None)
+        asked.check(connection, of, LOGIN, None)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_table_that_cannot(database: Database, table: str, keys: tuple[str, ..
 def test_whole_rows_identify_as_a_key_does(database: Database) -> None:
     connection = database.connect()
     connection.run("alter table keyless replica identity full")
-    asked.check(connection, source(database, "keyless"), None)
+    asked.check(connection, source(database, "keyless"), LOGIN, None)
     connection.run("alter table keyless replica identity default")
     connection.close()
 
@@ -81,6 +81,20 @@ def test_who_may_not_log_in_replicate_or_read(database: Database) -> None:
     assert "s3cret" not in told
     assert "alter role reader replication" in refusal(source(database), Login("reader", ""))
     assert "grant select on public.good" in refusal(source(database), Login("replicator", ""))
+    connection = database.connect()
+    connection.run("grant select on good to replicator")
+    told = refusal(source(database), Login("replicator", ""))
+    assert "may not publish public.good, which `postgres` owns" in told
+    assert "LAKEHOUSE_CDC_SHOP_PUBLICATION=lakehouse" in told
+    given = Login("replicator", "", publication="given")
+    connection.run("create publication given for table keyless with (publish = 'insert')")
+    assert "`given` of shop does not hold public.good" in refusal(source(database), given)
+    connection.run("alter publication given add table good")
+    assert "leaves changes out" in refusal(source(database), given)
+    connection.run("alter publication given set (publish = 'insert, update, delete, truncate')")
+    asked.check(connection, source(database), given, None)
+    connection.run("drop publication given")
+    connection.close()
     assert "SSLMODE is `odd`" in refusal(source(database), Login("postgres", "", "odd"))
     assert "refuses SSL" in refusal(source(database), Login("postgres", "", "require"))
     assert "cannot be reached" in refusal(replace(source(database), port=1))
@@ -123,7 +137,7 @@ def test_slots(database: Database, tmp_path: Path) -> None:
         name = f"other{number}"
         connection.run("select pg_create_logical_replication_slot(:name, 'pgoutput')", name=name)
     assert "All 4 replication slots of shop are taken" in refusal(of)
-    asked.check(connection, of, held)
+    asked.check(connection, of, LOGIN, held)
     for (name,) in connection.run("select slot_name from pg_replication_slots"):
         asked.drop(connection, name)
 

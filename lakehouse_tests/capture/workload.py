@@ -37,9 +37,9 @@ def create(connection: Any, whole_rows: tuple[str, ...] = ("entries",)) -> None:
 class Workload:
     """Transactions from a seed. Two connections overlap, each on keys of its own parity, so that none waits for the other."""
 
-    def __init__(self, database: Database, seed: int, keys: int, truncates: float = 0.01) -> None:
+    def __init__(self, database: Database, seed: int, keys: int, truncate_every: int = 100) -> None:
         self.random = random.Random(seed)
-        self.truncates = truncates
+        self.truncate_every = truncate_every
         self.keys = keys
         self.connections = [database.connect(), database.connect()]
         self.rows: dict[str, set[tuple[int, ...]]] = {name: set() for name in TABLES}
@@ -65,10 +65,9 @@ class Workload:
         every = max(1, transactions // moments)
         while self.committed - first < transactions:
             before = self.committed // every
-            chance = self.random.random()
-            if chance < self.truncates:
+            if self.truncate_every and self.committed % self.truncate_every == self.truncate_every - 1:
                 self._alone(f"truncate {self.random.choice(['accounts', 'entries', 'accounts, entries'])}")
-            elif chance < 0.5:
+            elif self.random.random() < 0.5:
                 self._together()
             else:
                 self._one(self.random.randrange(2))
