@@ -26,11 +26,21 @@ class Change:
 
 
 _BASIS = ("keys", "delivery", "sequence", "history")
+_OPTIONS = {
+    "deleteWhen": "delete_when",
+    "truncateWhen": "truncate_when",
+    "trackedColumns": "tracked_columns",
+    "untrackedColumns": "untracked_columns",
+    "ignoreNulls": "ignore_nulls",
+    "partialRows": "partial_rows",
+}
+"""What else rows are made by, where a contract says it: name in the contract → field."""
 
 
 def basis(contract: Contract) -> dict[str, Any]:
     """What the rows of a table are made by, as JSON can hold it: rows made by another one cannot be merged with."""
-    return {name: _plain(getattr(contract, name)) for name in _BASIS}
+    chosen = {name: _plain(value) for name, field in _OPTIONS.items() if (value := getattr(contract, field))}
+    return {name: _plain(getattr(contract, name)) for name in _BASIS} | chosen
 
 
 def rows_digest(contract: Contract) -> str:
@@ -68,6 +78,10 @@ def _basics(old: Contract, new: Contract) -> Iterator[Change]:
         if before != after:
             # Another format is how new files are read; what bronze holds of the old ones is read by it too.
             yield Change("breaking", name, f"was {before}, is {after}")
+    chosen, choice = basis(old), basis(new)
+    for name in _OPTIONS:
+        if chosen.get(name) != choice.get(name):
+            yield Change("breaking", name, f"was {chosen.get(name, 'not given')}, is {choice.get(name, 'not given')}")
 
 
 def _columns(old: Sequence[Column], new: Sequence[Column], inside: str) -> Iterator[Change]:

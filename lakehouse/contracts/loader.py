@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from lakehouse.contracts import spark_sql
+from lakehouse.contracts import application, spark_sql
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
 from lakehouse.contracts.model import Cadence, Column, Contract, Delivery, Format, History, Partition, Status
@@ -42,6 +42,7 @@ OWN_KEYS = (
         "encoding",
     ),
     "csv",
+    *application.OWN_KEYS,
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -178,6 +179,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
     one_of(document, ("status",), data.get("status", "active"), STATUSES, "status")
     columns = read_columns(document, where, table)
     way = _delivery(document, place, settings, columns)
+    applied = application.read_application(document, place, settings, columns, way.delivery, way.history)
     sla = _sla(document, columns)
     rules, checks = compile_rules(document, where, table, columns, f"{source}_{name}")
     team, owner = _team(document)
@@ -213,6 +215,12 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         retention=sla.retention,
         rules=rules,
         checks=checks,
+        delete_when=applied.delete_when,
+        truncate_when=applied.truncate_when,
+        tracked_columns=applied.tracked_columns,
+        untracked_columns=applied.untracked_columns,
+        ignore_nulls=applied.ignore_nulls,
+        partial_rows=applied.partial_rows,
         line=document.line(where),
     )
 
