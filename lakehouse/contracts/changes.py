@@ -26,11 +26,21 @@ class Change:
 
 
 _BASIS = ("keys", "delivery", "sequence", "history")
+_OPTIONS = {
+    "deleteWhen": "delete_when",
+    "truncateWhen": "truncate_when",
+    "trackedColumns": "tracked_columns",
+    "untrackedColumns": "untracked_columns",
+    "ignoreNulls": "ignore_nulls",
+    "partialRows": "partial_rows",
+}
+"""What else rows are made by, where a contract says it: name in the contract → field."""
 
 
 def basis(contract: Contract) -> dict[str, Any]:
     """What the rows of a table are made by, as JSON can hold it: rows made by another one cannot be merged with."""
-    return {name: _plain(getattr(contract, name)) for name in _BASIS}
+    chosen = {name: _plain(value) for name, field in _OPTIONS.items() if (value := getattr(contract, field))}
+    return {name: _plain(getattr(contract, name)) for name in _BASIS} | chosen
 
 
 def rows_digest(contract: Contract) -> str:
@@ -71,6 +81,10 @@ def _basics(old: Contract, new: Contract) -> Iterator[Change]:
     if old.origin and new.origin and old.origin.identity != new.origin.identity:
         # Hosts come and go; the log positions of another database do not follow those that are there.
         yield Change("breaking", "servers", f"was {old.origin.identity}, is {new.origin.identity}")
+    chosen, choice = basis(old), basis(new)
+    for name in _OPTIONS:
+        if chosen.get(name) != choice.get(name):
+            yield Change("breaking", name, f"was {chosen.get(name, 'not given')}, is {choice.get(name, 'not given')}")
 
 
 def _columns(old: Sequence[Column], new: Sequence[Column], inside: str) -> Iterator[Change]:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from lakehouse.contracts import servers, spark_sql
+from lakehouse.contracts import application, servers, spark_sql
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
 from lakehouse.contracts.model import (
@@ -55,6 +55,7 @@ OWN_KEYS = (
     ),
     "csv",
     "rewritten_files",
+    *application.OWN_KEYS,
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -191,6 +192,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
     one_of(document, ("status",), data.get("status", "active"), STATUSES, "status")
     columns = read_columns(document, where, table)
     way = _delivery(document, place, settings, columns)
+    applied = application.read_application(document, place, settings, columns, way.delivery, way.history)
     sla = _sla(document, columns)
     rules, checks = compile_rules(document, where, table, columns, f"{source}_{name}")
     team, owner = _team(document)
@@ -231,6 +233,12 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         rules=rules,
         checks=checks,
         origin=_origin(document, way.delivery, name),
+        delete_when=applied.delete_when,
+        truncate_when=applied.truncate_when,
+        tracked_columns=applied.tracked_columns,
+        untracked_columns=applied.untracked_columns,
+        ignore_nulls=applied.ignore_nulls,
+        partial_rows=applied.partial_rows,
         line=document.line(where),
     )
 

@@ -217,6 +217,17 @@ class Contract:
     checks: tuple[BatchCheck, ...]
     origin: Origin | None = None
     """Where its changes are captured from; None: somebody else lands them."""
+    delete_when: str | None = None
+    """A Spark SQL boolean over the typed columns: TRUE for a record that deletes its key; NULL is an upsert."""
+    truncate_when: str | None = None
+    """As `delete_when`, TRUE for a record that empties the table up to its place in the sequence; it needs no key."""
+    tracked_columns: tuple[str, ...] = ()
+    untracked_columns: tuple[str, ...] = ()
+    """With `history: full`, the columns whose changes do or do not make a version; both empty: all do. See `tracked`."""
+    ignore_nulls: tuple[str, ...] | Literal["all"] = ()
+    """Columns of which a null leaves the earlier value; `all` but those of the key. See `filled`."""
+    partial_rows: bool = False
+    """Debezium's placeholder for a value that it was not given leaves the earlier value of the column."""
     line: int = 1
 
     @property
@@ -233,6 +244,31 @@ class Contract:
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @property
+    def tracked(self) -> tuple[str, ...]:
+        """The columns whose changes make a version; empty where all do."""
+        if not self.untracked_columns:
+            return self.tracked_columns
+        return tuple(name for name in self.column_names if name not in (*self.keys, *self.untracked_columns))
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The columns that a record may leave to the records before it; empty where every record is a whole row."""
+        others = tuple(name for name in self.column_names if name not in self.keys)
+        if self.partial_rows or self.ignore_nulls == "all":
+            return others
+        return tuple(name for name in others if name in self.ignore_nulls)
+
+    @property
+    def null_keeps(self) -> tuple[str, ...]:
+        """The columns of which a null leaves the earlier value."""
+        return tuple(name for name in self.filled if self.ignore_nulls == "all" or name in self.ignore_nulls)
+
+    @property
+    def keeps_events(self) -> bool:
+        """Whether the state holds every event of a key, to be folded again when another comes; else one row a key."""
+        return self.history == "full" or bool(self.filled)
 
     @property
     def bronze_table(self) -> str:

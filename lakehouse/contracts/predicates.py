@@ -18,17 +18,19 @@ _MANY_ROWS = (exp.AggFunc, exp.Window, exp.Select, exp.Explode, exp.Posexplode, 
 _SAMPLE = "table_under_audit"
 
 
-def predicate_columns(document: Document, where: Where, predicate: str, columns: tuple[Column, ...]) -> tuple[str, ...]:
-    """The columns that a row rule's predicate reads. Problems: what is no predicate over one row of this table."""
+def predicate_columns(
+    document: Document, where: Where, predicate: str, columns: tuple[Column, ...], what: str = "a row rule"
+) -> tuple[str, ...]:
+    """The columns that the predicate of `what` reads. Problems: what is no predicate over one row of this table."""
     tree = _parse(document, where, predicate)
     if tree is None:
         return ()
     if not isinstance(tree, exp.Condition):
-        document.add(where, "a row rule is a condition, not a statement", "Write what must be true of each row")
+        document.add(where, f"{what} is a condition, not a statement", "Write what must be true of each row")
         return ()
     for node in tree.find_all(*_MANY_ROWS):  # also finds subqueries
         remedy = "Use an entry of type sql or engine soda for what concerns many rows"
-        document.add(where, f"a row rule sees one row, and `{_shown(node.sql(dialect='spark'))}` needs more", remedy)
+        document.add(where, f"{what} sees one row, and `{_shown(node.sql(dialect='spark'))}` needs more", remedy)
         break
     for node in tree.find_all(exp.Func):
         if isinstance(node, _CLOCK) or (isinstance(node, exp.Anonymous) and node.name.lower() in _CLOCK_NAMES):

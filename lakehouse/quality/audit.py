@@ -299,7 +299,7 @@ def _repeated(contract: Contract, check: BatchCheck, views: Views) -> str:
     columns = ", ".join(map(quote, check.columns))
     known = " and ".join(f"{quote(column)} is not null" for column in check.columns)
     # Of a table with history, the versions that hold now: a key has one of them, and many that are past.
-    held_now = "_is_visible and valid_to is null" if contract.history == "full" else "not _is_deleted"
+    held_now = "_is_visible and valid_to is null" if contract.keeps_events else "not _is_deleted"
     rows = f"select {columns} from {views.folded} where {held_now} and {known}"
     if (
         set(check.columns) != set(contract.keys)

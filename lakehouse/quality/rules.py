@@ -1,15 +1,18 @@
 """Every condition on a single record that a contract implies: those it states, and those its types and keys mean."""
 
+from dataclasses import replace
+
 from lakehouse.contracts.model import Contract, RowRule
 
 TYPE_SUFFIX = "type"
+SEQUENCE_KNOWN = "sequence_known"
 
 
 def row_rules(contract: Contract) -> tuple[RowRule, ...]:
     """The rules of a contract over the columns that `silver.parse` makes; each predicate passes on NULL.
 
-    A record that says its row was deleted (delivery `changes`) carries only its key, so the stated rules of other
-    columns do not apply to it.
+    A record that deletes its row carries only its key, so the stated rules of other columns do not apply to it. Nor does
+    a rule apply whose column the record leaves to the records before it (`_kept`): its value is not known here.
     """
     derived = [
         RowRule(
@@ -26,14 +29,17 @@ def row_rules(contract: Contract) -> tuple[RowRule, ...]:
     ]
     derived.append(
         RowRule(
-            name="sequence_known",
+            name=SEQUENCE_KNOWN,
             predicate=_sequence_known(contract),
             dimension="completeness",
             description="What orders the versions of a row is known.",
             line=contract.line,
         )
     )
-    stated = [rule if _is_of_key(rule, contract) else _unless_deleted(rule, contract) for rule in contract.rules]
+    stated = [
+        rule if _is_of_key(rule, contract) else _unless_deleted(_unless_kept(rule, contract), contract)
+        for rule in contract.rules
+    ]
     return (*derived, *stated)
 
 
@@ -47,8 +53,13 @@ def _is_of_key(rule: RowRule, contract: Contract) -> bool:
 
 
 def _unless_deleted(rule: RowRule, contract: Contract) -> RowRule:
-    if contract.delivery != "changes":
+    if contract.delivery != "changes" and not contract.delete_when:
         return rule
-    from dataclasses import replace
-
     return replace(rule, predicate=f"_is_deleted or coalesce({rule.predicate}, true)")
+
+
+def _unless_kept(rule: RowRule, contract: Contract) -> RowRule:
+    kept = ", ".join(f"'{name}'" for name in rule.columns if name in contract.filled)
+    if not kept:
+        return rule
+    return replace(rule, predicate=f"arrays_overlap(_kept, array({kept})) or coalesce({rule.predicate}, true)")

@@ -1,7 +1,9 @@
 """Which version of a row wins: pure functions from events (one row a record) to the rows of a state table.
 
-An event has the key columns, `_sequence` (a struct that orders the versions of a key), `_is_deleted`, `_hash`, and the
-contract's columns. Each function also says what became of every record (`disposition`), so that rows are conserved.
+An event has the key columns, `_sequence` (a struct that orders the versions of a key), `_is_deleted`, `_hash`,
+`_is_record` (false for a delete that nobody sent: it follows from a snapshot, a truncate or a change of key), and the
+contract's columns, whose names never begin with `_`. Each function also says what became of every record
+(`disposition`), so that rows are conserved, and which rows the state takes over (`_is_written`).
 The rules follow the public semantics of AUTO CDC: highest sequence wins, deletes leave a tombstone, history is
 half-open intervals, and the result does not depend on the order of arrival.
 """
@@ -29,19 +31,21 @@ def _same_key(left: str, right: str, keys: Sequence[str]) -> str:
 
 
 def fold_current(events: DataFrame, state: DataFrame | None, keys: Sequence[str]) -> DataFrame:
-    """The latest version of each key (SCD1): `events` with a column `disposition`.
+    """The latest version of each key (SCD1): `events` with `disposition` and `_is_written`.
 
-    Rows to be merged into the state are those whose disposition is applied, noop or deleted: at most one a key, and
-    newer than what `state` (None: an empty table) holds. A no-op (same content, newer sequence) is merged too: its
-    sequence is what later decides about an older event.
+    Written are at most one row a key, newer than what `state` (None: an empty table) holds: what is applied, noop or
+    deleted. A no-op (same content, newer sequence) is written too: its sequence is what later decides about an older
+    event.
     """
+    by_key = f"partition by {_keys(keys)} order by _sequence desc, _file, _position"
     ranked = events.selectExpr(
         "*",
-        f"row_number() over (partition by {_keys(keys)} order by _sequence desc, _file, _position) as _rank",
-        f"lag(_sequence) over (partition by {_keys(keys)} order by _sequence desc, _file, _position) as _newer",
+        f"row_number() over ({by_key}) as _rank",
+        f"lag(_sequence) over ({by_key}) as _newer",
+        f"lead(_sequence) over ({by_key}) is null and not _is_record as _ends_nothing",
     )
     if state is None:
-        against = "when _is_deleted then 'deleted' else 'applied'"
+        against = "when _ends_nothing then 'noop' when _is_deleted then 'deleted' else 'applied'"
         joined = ranked.alias("e")
     else:
         joined = ranked.alias("e").join(
@@ -57,63 +61,68 @@ def fold_current(events: DataFrame, state: DataFrame | None, keys: Sequence[str]
         against = """when _sequence = _state_sequence then 'duplicate'
             when _sequence < _state_sequence then 'superseded'
             when _is_deleted and _state_is_deleted then 'noop'
+            when _state_sequence is null and _ends_nothing then 'noop'
             when _is_deleted then 'deleted'
             when _hash = _state_hash and not _state_is_deleted then 'noop'
             else 'applied'"""
-    return joined.selectExpr(
-        "e.*",
-        f"case when _newer = _sequence then 'duplicate' when _rank > 1 then 'superseded' {against} end as disposition",
-    ).drop("_rank", "_newer")
+    return (
+        joined.selectExpr(
+            "e.*",
+            "case when _newer = _sequence then 'duplicate' when _rank > 1 then 'superseded' "
+            f"{against} end as disposition",
+        )
+        .selectExpr("*", "disposition in ('applied', 'noop', 'deleted') as _is_written")
+        .drop("_rank", "_newer", "_ends_nothing")
+    )
 
 
 HISTORY_COLUMNS = ("valid_from", "valid_to", "_is_visible")
 
 
-def fold_history(events: DataFrame, state: DataFrame | None, keys: Sequence[str]) -> DataFrame:
-    """Every version of each touched key with its time of validity (SCD2).
+def fold_events(
+    events: DataFrame,
+    state: DataFrame | None,
+    keys: Sequence[str],
+    *,
+    is_history: bool = True,
+    tracked: Sequence[str] = (),
+    filled: Sequence[str] = (),
+) -> DataFrame:
+    """Every event of each touched key: as versions with their time of validity (SCD2), or to tell the current row from
+    them all (`is_history` false).
 
     In: `events`, and `state`: all retained events of the table. Out: all events of the touched keys, the old ones and
     the new, with `valid_from`, `valid_to` (half-open; of the type of the sequence's first part), `_is_visible`,
-    `disposition` (of new events; NULL for those that the state held) and `_is_stale` (true where the state's row has
-    other intervals than it should have now).
+    `disposition` (of new events; NULL for those that the state held) and `_is_written` (the new ones, and those that
+    have other intervals or values than the state says).
 
     Consecutive events of equal content are one run: it is seen with its head's start and its tail's values; the others
-    stay hidden, because a late event may fall between them. A delete ends a run and starts none.
+    stay hidden, because a late event may fall between them. A delete ends a run and starts none. With `tracked`, these
+    columns alone decide what is equal.
+
+    With `filled`, the events' `_kept` names those of these columns that an event leaves as they were: they get the
+    value of the event before it, back to a delete. The first event of a key that is retained has nothing before it
+    and keeps the value that it was given when there was.
     """
     columns = [name for name in events.columns if name not in HISTORY_COLUMNS]
-    once = events.selectExpr(
-        *map(quote, columns),
-        f"row_number() over (partition by {_keys(keys)}, _sequence order by _file, _position) as _copy",
-    )
-    new = once.selectExpr(
-        "*",
-        "true as _is_new",
-        "cast(null as boolean) as _old_visible",
-        "_sequence.s0 as _old_from",
-        "_sequence.s0 as _old_to",
-    )
-    everything = new
-    if state is not None:
-        touched = events.selectExpr(*map(quote, keys)).distinct()
-        held = state.join(touched, list(keys), "left_semi").selectExpr(
-            *(quote(name) if name in state.columns else f"null as {quote(name)}" for name in columns),
-            "0 as _copy",
-            "false as _is_new",
-            "_is_visible as _old_visible",
-            "valid_from as _old_from",
-            "valid_to as _old_to",
-        )
-        everything = new.unionByName(held)
+    everything = _with_held(events, state, keys, columns, filled)
     by_key = f"partition by {_keys(keys)} order by _sequence, _copy, _file, _position"
     # A copy of an event (same key and sequence) takes no part in the runs: it is told apart first, as a duplicate.
     copies = everything.selectExpr(
         "*",
         f"row_number() over (partition by {_keys(keys)}, _sequence order by _copy, _file, _position) > 1 as _is_copy",
     )
-    heads = copies.where("not _is_copy").selectExpr(
+    once = _fill(copies.where("not _is_copy"), by_key, keys, filled)
+    content = [name for name in columns if not name.startswith("_") and name not in keys]
+    whole = _hash_of(once, content) if filled else "_hash"
+    heads = once.selectExpr(
+        "*", f"{whole} as _whole", f"{_hash_of(once, tracked) if tracked else whole} as _run"
+    ).selectExpr(
         "*",
-        f"not _is_deleted and (lag(_hash) over ({by_key}) is null or lag(_is_deleted) over ({by_key}) "
-        f"or lag(_hash) over ({by_key}) <> _hash) as _is_head",
+        f"not _is_deleted and (lag(_run) over ({by_key}) is null or lag(_is_deleted) over ({by_key}) "
+        f"or lag(_run) over ({by_key}) <> _run) as _is_head",
+        f"coalesce(not lag(_is_deleted) over ({by_key}), false) as _follows_a_row",
+        f"coalesce(lag(_whole) over ({by_key}) = _whole, false) as _repeats",
     )
     tails = heads.selectExpr(
         "*",
@@ -121,23 +130,34 @@ def fold_history(events: DataFrame, state: DataFrame | None, keys: Sequence[str]
         f"coalesce(lead(_is_head or _is_deleted) over ({by_key}), true) as _is_tail",
         f"lead(_sequence.s0) over ({by_key}) as _next",
     )
+    if is_history:
+        until = "case when _is_deleted then _sequence.s0 when _is_tail then _next end"
+        is_visible = "not _is_deleted and _is_tail and (_next is null or _next > _from)"
+        became = """case when _is_deleted then if(_is_record or _follows_a_row, 'deleted', 'noop')
+            when _is_head or (_is_tail and not _repeats) then 'applied' else 'noop' end"""
+    else:
+        until = "if(_is_deleted, _sequence.s0, _next)"
+        is_visible = "not _is_deleted and _next is null"
+        became = """case when _next is not null then 'superseded'
+            when _is_deleted then if(_follows_a_row, 'deleted', if(_is_record and _is_first, 'deleted', 'noop'))
+            when _follows_a_row and _repeats then 'noop' else 'applied' end"""
     folded = tails.selectExpr(
         *map(quote, columns),
         "if(_is_deleted, _sequence.s0, _from) as valid_from",
-        "case when _is_deleted then _sequence.s0 when _is_tail then _next end as valid_to",
-        "not _is_deleted and _is_tail and (_next is null or _next > _from) as _is_visible",
-        "case when not _is_new then null when _is_deleted then 'deleted' when _is_head then 'applied' else 'noop' end "
-        "as disposition",
+        f"{until} as valid_to",
+        f"{is_visible} as _is_visible",
+        f"if(_is_new, {became}, null) as disposition",
         "_is_new",
         "_old_from",
         "_old_to",
         "_old_visible",
+        "_is_refilled",
     ).selectExpr(
         *map(quote, columns),
         *HISTORY_COLUMNS,
         "disposition",
-        "not _is_new and not (_old_from <=> valid_from and _old_to <=> valid_to and _old_visible <=> _is_visible) "
-        "as _is_stale",
+        "_is_new or _is_refilled or not (_old_from <=> valid_from and _old_to <=> valid_to "
+        "and _old_visible <=> _is_visible) as _is_written",
     )
     duplicates = copies.where("_is_copy and _is_new").selectExpr(
         *map(quote, columns),
@@ -145,9 +165,124 @@ def fold_history(events: DataFrame, state: DataFrame | None, keys: Sequence[str]
         "_sequence.s0 as valid_to",
         "false as _is_visible",
         "'duplicate' as disposition",
-        "false as _is_stale",
+        "false as _is_written",
     )
     return folded.unionByName(duplicates)
+
+
+def _with_held(
+    events: DataFrame, state: DataFrame | None, keys: Sequence[str], columns: Sequence[str], filled: Sequence[str]
+) -> DataFrame:
+    """The events, and what the state holds of their keys, with what it says of them (`_old_…`)."""
+    new = events.selectExpr(
+        *map(quote, columns),
+        f"row_number() over (partition by {_keys(keys)}, _sequence order by _file, _position) as _copy",
+    ).selectExpr(
+        "*",
+        "true as _is_new",
+        "cast(null as boolean) as _old_visible",
+        "_sequence.s0 as _old_from",
+        "_sequence.s0 as _old_to",
+        "cast(null as bigint) as _old_values",
+    )
+    if state is None:
+        return new
+    touched = events.selectExpr(*map(quote, keys)).distinct()
+    held = state.join(touched, list(keys), "left_semi").selectExpr(
+        *(quote(name) if name in state.columns else f"null as {quote(name)}" for name in columns),
+        "0 as _copy",
+        "false as _is_new",
+        "_is_visible as _old_visible",
+        "valid_from as _old_from",
+        "valid_to as _old_to",
+        f"{_hash_of(state, filled) if filled else 'cast(null as bigint)'} as _old_values",
+    )
+    return new.unionByName(held)
+
+
+def _fill(once: DataFrame, by_key: str, keys: Sequence[str], filled: Sequence[str]) -> DataFrame:
+    """With the values that events leave to those before them; `_is_first` of its key, `_is_refilled`: other values than
+    the state had."""
+    first = once.selectExpr("*", f"row_number() over ({by_key}) = 1 as _is_first")
+    if not filled:
+        return first.selectExpr("*", "false as _is_refilled")
+    lives = first.selectExpr("*", f"sum(if(_is_deleted, 1, 0)) over ({by_key}) as _life")
+    in_life = by_key.replace(" order by", ", _life order by", 1)
+
+    def value(name: str) -> str:
+        own = (
+            f"if(_is_deleted or (array_contains(_kept, '{name}') and not _is_first), null, struct({quote(name)} as v))"
+        )
+        return f"if(_is_deleted, {quote(name)}, last_value({own}, true) over ({in_life}).v) as {quote(name)}"
+
+    given = lives.selectExpr(*(value(name) if name in filled else quote(name) for name in lives.columns))
+    return given.selectExpr("*", f"not _is_new and _old_values <> {_hash_of(given, filled)} as _is_refilled")
+
+
+def _hash_of(frame: DataFrame, names: Sequence[str]) -> str:
+    """SQL for a hash of columns. NULLs are hashed by place, since xxhash64 alone passes them over."""
+    types = dict(frame.dtypes)
+    options = "map('ignoreNullFields', 'false', 'timestampFormat', 'yyyy-MM-dd HH:mm:ss.SSSSSS')"
+    values = [f"to_json(struct({quote(name)}), {options})" if "<" in types[name] else quote(name) for name in names]
+    nulls = ", ".join(f"if({quote(name)} is null, '1', '0')" for name in names)
+    return f"xxhash64({', '.join(values)}, concat({nulls}))"
+
+
+def moved_deletes(events: DataFrame) -> DataFrame:
+    """The deletes of rows that moved to another key: of events with `_old_key` (a struct of the key columns), each at
+    its event's place in the sequence, in the columns of `events`."""
+    keys = events.select("_old_key.*").columns
+    moved = events.where("_old_key is not null").selectExpr(
+        *(f"_old_key.{quote(key)} as {quote(key)}" for key in keys), "_sequence", *_PLACE
+    )
+    return _deletes(moved, events)
+
+
+def truncate_deletes(
+    events: DataFrame, state: DataFrame | None, truncates: DataFrame, keys: Sequence[str]
+) -> DataFrame:
+    """What truncates delete, in the columns of `events`: each row, known or new, at the first truncate after it.
+
+    `truncates` are all that are known, with `_sequence`, `_arrived_on` and `_is_new`: rows that the state holds know the
+    others already. A truncate that has columns of the key is of the rows that share them.
+    """
+    rows = events.where("not _is_deleted").selectExpr(*map(quote, keys), "_sequence as _at", "true as _is_late")
+    if state is not None:
+        held = state.where("not _is_deleted").selectExpr(*map(quote, keys), "_sequence as _at", "false as _is_late")
+        rows = rows.unionByName(held)
+    shared = [key for key in keys if key in truncates.columns]
+    after = " and ".join(["r._at < t._sequence", *(f"r.{quote(key)} = t.{quote(key)}" for key in shared)])
+    first = (
+        rows.alias("r")
+        .join(F.broadcast(truncates.alias("t")), F.expr(after))
+        .selectExpr(
+            *(f"r.{quote(key)}" for key in keys),
+            "_at",
+            "_is_late",
+            "struct(_sequence, _is_new, _arrived_on) as _truncate",
+        )
+        .groupBy(*map(quote, keys), "_at")
+        .agg(F.expr("min(_truncate) as _first"), F.expr("max(_is_late) as _is_late"))
+        .where("_is_late or _first._is_new")
+        .selectExpr(*map(quote, keys), "_first._sequence", "_first._arrived_on")
+        .distinct()
+    )
+    return _deletes(first, events)
+
+
+_PLACE = ("_file", "_position", "_arrived_on")
+
+
+def _deletes(told: DataFrame, like: DataFrame) -> DataFrame:
+    """Deletes that nobody sent, in the columns of `like`: of them `told` has the key and the place in the sequence."""
+    fixed = {"_is_deleted": "true", "_is_record": "false", "_hash": "cast(0 as bigint)"}
+    fixed |= {name: quote(name) for name in told.columns}
+    return told.selectExpr(
+        *(
+            f"{fixed.get(field.name, f'cast(null as {field.dataType.simpleString()})')} as {quote(field.name)}"
+            for field in like.schema
+        )
+    )
 
 
 def snapshot_events(
@@ -175,21 +310,15 @@ def snapshot_events(
     judged = keep(_judged_sightings(rows, present, state, keys, days, incomplete, last))
     changed = judged.where("_is_change").select("_file", "_position")
     upserts = rows.join(changed, ["_file", "_position"], "left_semi")
-    types = {field.name: field.dataType.simpleString() for field in rows.schema}
-    told = {
-        "_is_deleted": "true",
-        "_arrived_on": "_deletes_on",
-        "_sequence": "named_struct('s0', cast(_deletes_on as timestamp), 'tie', 0L)",
-        "_hash": "cast(0 as bigint)",
-        **{key: quote(key) for key in keys},
-    }
-    deletes = judged.where("_is_lapsing").selectExpr(
-        *(f"{told.get(name, f'cast(null as {types[name]})')} as {quote(name)}" for name in rows.columns)
+    lapsing = judged.where("_is_lapsing").selectExpr(
+        *map(quote, keys),
+        "_deletes_on as _arrived_on",
+        "named_struct('s0', cast(_deletes_on as timestamp), 'tie', 0L) as _sequence",
     )
     others = judged.where("_kind = 'row' and not _is_change").selectExpr(
         *map(quote, keys), "_arrived_on", "if(_is_copy, 'duplicate', 'noop') as disposition"
     )
-    return upserts.select(*rows.columns).unionByName(deletes), others
+    return upserts.select(*rows.columns).unionByName(_deletes(lapsing, rows)), others
 
 
 def _judged_sightings(

@@ -32,7 +32,11 @@ _COLUMNS = (
     Field("landed", "bigint", "Records of the batch in bronze."),
     *(Field(name, "bigint", f"Records with the disposition {name}.") for name in DISPOSITIONS),
     *(Field(f"was_{name}", "bigint", f"Of a replay: its records that were {name} before it.") for name in REFUSED),
-    Field("rows_deleted", "bigint", "Rows that a snapshot no longer had."),
+    Field(
+        "rows_deleted",
+        "bigint",
+        "Rows gone that no record of their own deleted: by a snapshot, a truncate, a change of key.",
+    ),
     Field("contract_version", "string", "Version of the contract that applied."),
     Field("run_id", "string", "The Dagster run."),
     Field("seconds", "double", "How long the step took up to its commit."),
@@ -55,9 +59,10 @@ def last_note(spark: SparkSession, contract: Contract) -> tuple[int, dict[str, A
 
 
 def is_rebuilt_since(spark: SparkSession, contract: Contract, change: int) -> bool:
-    """Whether the table was folded anew after a change: rows may be gone from it without a trace."""
+    """Whether the table was folded anew after a change, or has forgotten a delete that came after it: rows may be gone
+    from it without a trace."""
     newer = takewhile(lambda found: change_of(found[1]) > change, _committed(spark, contract))
-    return any(note["since"] is None for _, note in newer)
+    return any(note["since"] is None or note.get("forgotten", change) > change for _, note in newer)
 
 
 def change_of(note: dict[str, Any]) -> int:

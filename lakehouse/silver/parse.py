@@ -1,11 +1,14 @@
 """Records as text to typed columns, keeping every reason why a record cannot be used as it is."""
 
+import base64
+import json
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from lakehouse.contracts.model import Column, Contract
-from lakehouse.quality.rules import row_rules
+from lakehouse.contracts.model import Column, Contract, RowRule
+from lakehouse.quality.rules import SEQUENCE_KNOWN, row_rules
 from lakehouse.storage.tables import literal, quote
 
 _TEXT = "string"
@@ -18,6 +21,25 @@ _ISO = {
 PROVENANCE = ("_file", "_position", "_arrived_on")
 TECHNICAL = ("_rescued", "_sequence", "_is_deleted", "_hash", *PROVENANCE)
 """What silver's state keeps of a record beside the contract's columns."""
+TRUNCATE, NOTHING = "truncate", "nothing"
+"""What a record is about that is about no row: all of them, or none (a tombstone of Kafka's)."""
+
+_PLACEHOLDER = "__debezium_unavailable_value"
+_UNAVAILABLE = (
+    _PLACEHOLDER,
+    base64.b64encode(_PLACEHOLDER.encode()).decode(),  # of bytes
+    json.dumps([_PLACEHOLDER]),  # of arrays of text
+    json.dumps(list(_PLACEHOLDER.encode()), separators=(",", ":")),  # of arrays of numbers
+    json.dumps({_PLACEHOLDER: _PLACEHOLDER}, separators=(",", ":")),  # of hstore
+)
+"""How Debezium writes that it was not given a value, which has therefore not changed."""
+_STRAY = r"^java[.]lang[.]Object@[0-9a-f]+$"
+"""How a converter that does not know Debezium's sign for it writes it."""
+
+
+def technical(contract: Contract) -> tuple[str, ...]:
+    """What the contract's state keeps of a record beside the contract's columns."""
+    return (*TECHNICAL, "_kept") if contract.filled else TECHNICAL
 
 
 def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carried: Sequence[str] = ()) -> DataFrame:
@@ -25,9 +47,11 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carri
 
     In: rows of `bronze.<table>`; for CSV, `headers` are the distinct header lines among them; `carried` are further
     columns of the rows, to be passed on. Out, one row a record:
-    the contract's columns, TECHNICAL columns, the raw record (`_record`, `_header`), and what is wrong with it:
+    the contract's columns, `technical` columns, the raw record (`_record`, `_header`), what is wrong with it:
     `_unreadable` (a reason, or null), `_type_errors` (columns whose value is not of their type) and `_violations`
-    (names of the rules of severity error that it breaks, in the contract's order).
+    (names of the rules of severity error that it breaks, in the contract's order); `_without_row` (TRUNCATE or NOTHING;
+    null for a record about a row) and, of change events, `_old_key` (a struct of the key columns where the event moves
+    its row from another key; else null). `_kept` names the columns that a record leaves as they were.
     """
     texts = _csv_texts(raw, contract, headers) if contract.format == "csv" else _json_texts(raw, contract)
     nested = [column for column in contract.columns if _is_nested(column)]
@@ -41,6 +65,8 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carri
         "_fields",
         "_rescued",
         "_is_deleted",
+        "_without_row",
+        *_changed_texts(contract),
         "_sequence_text",
         "_content",
         *map(_opened_name, nested),
@@ -56,7 +82,10 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carri
         *map(quote, contract.column_names),
         f"{_type_errors(contract)} as _type_errors",
         "_rescued",
-        "_is_deleted",
+        f"{_deletes(contract)} as _is_deleted",
+        f"{_about(contract)} as _without_row",
+        *([f"{_old_key(contract)} as _old_key"] if contract.delivery == "changes" else []),
+        *([f"{_kept(contract)} as _kept"] if contract.filled else []),
         f"{sequence_struct(contract)} as _sequence",
         f"{content_hash(contract)} as _hash",
         *PROVENANCE,
@@ -66,6 +95,45 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carri
         *carried,
     )
     return hashed.selectExpr("*", f"{_violations(contract)} as _violations")
+
+
+def _changed_texts(contract: Contract) -> list[str]:
+    """What of a change event's texts is looked at once its columns are typed."""
+    if contract.delivery != "changes":
+        return []
+    return ["_op", "_before", *(["_unavailable"] if contract.partial_rows else [])]
+
+
+def _deletes(contract: Contract) -> str:
+    return f"_is_deleted or coalesce({contract.delete_when}, false)" if contract.delete_when else "_is_deleted"
+
+
+def _about(contract: Contract) -> str:
+    if not contract.truncate_when:
+        return "_without_row"
+    return f"if(_unreadable is null and coalesce({contract.truncate_when}, false), '{TRUNCATE}', _without_row)"
+
+
+def _old_key(contract: Contract) -> str:
+    """SQL for the key that an update moves its row away from; null where it stays, or where the old one is not told."""
+    keys = [contract.column(name) for name in contract.keys]
+    old = [typed_value(key, f"_before.{quote(key.source_name)}") for key in keys]
+    known = " and ".join(f"{value} is not null" for value in old)
+    same = " and ".join(f"{value} <=> {quote(key.name)}" for value, key in zip(old, keys, strict=True))
+    fields = ", ".join(f"{literal(key.name)}, {value}" for value, key in zip(old, keys, strict=True))
+    return f"if({known} and not ({same}), named_struct({fields}), null)"
+
+
+def _kept(contract: Contract) -> str:
+    """SQL for the names of the columns whose value is that of the record before."""
+    cases = []
+    for name in contract.filled:
+        column = contract.column(name)
+        reasons = [f"{_raw(column)} is null"] if name in contract.null_keeps else []
+        if contract.partial_rows:
+            reasons.append(f"array_contains(_unavailable, {literal(column.source_name)})")
+        cases.append(f"case when {' or '.join(reasons)} then {literal(name)} end")
+    return f"filter(array({', '.join(cases)}), x -> x is not null)"
 
 
 def _raw(column: Column) -> str:
@@ -181,22 +249,28 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
         "*", "if(is_decoded, from_json(concat('[', record, ']'), 'array<map<string,string>>'), null) as _documents"
     ).selectExpr("*", "if(size(_documents) = 1, _documents[0], null) as _document")
     if contract.delivery == "changes":
-        document = document.selectExpr(
-            "*",
-            "if(_document['op'] = 'd', coalesce(_document['before'], _document['after']), _document['after']) "
-            "as _content",
-            "_document['op'] as _op",
-        ).selectExpr("*", "from_json(_content, 'map<string,string>') as _fields")
+        document = _envelope(document, contract)
         deleted = "coalesce(_op = 'd', false)"
-        unreadable = """case
+        # A record that is null is what Kafka keeps of a deleted key; the event before it has said so.
+        about = f"case when _op = 't' then '{TRUNCATE}' when is_decoded and trim(record) = 'null' then '{NOTHING}' end"
+        partial = (
+            ""
+            if contract.partial_rows
+            else f"""
+            when _op <> 'd' and contains(_content, '"{_PLACEHOLDER}"')
+            then 'a partial row, which the contract does not expect: write `partialRows: true` in it'"""
+        )
+        unreadable = f"""case
             when not is_decoded then 'bytes that are not text in the encoding of the contract'
+            when trim(record) = 'null' then null
             when _document is null then 'not a JSON document'
-            when _op is null or _op not in ('r', 'c', 'u', 'd') then 'not a change event: op is none of r, c, u, d'
-            when _fields is null then 'a change event without a row'
+            when _op is null or _op not in ('r', 'c', 'u', 'd', 't') then 'not a change event: op is none of r, c, u, d, t'
+            when _fields is null and _op <> 't' then 'a change event without a row'{partial}
             end"""
     else:
         document = document.selectExpr("*", "record as _content", "_document as _fields")
         deleted = "false"
+        about = "cast(null as string)"
         unreadable = """case
             when not is_decoded then 'bytes that are not text in the encoding of the contract'
             when _document is null then 'not a JSON document'
@@ -212,9 +286,31 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
         "*",
         f"if(cardinality({unknown}) > 0, to_json({unknown}), null) as _rescued",
         f"{deleted} as _is_deleted",
+        f"{about} as _without_row",
         f"array({paths}) as _sequence_text" if paths else "cast(array() as array<string>) as _sequence_text",
         f"{unreadable} as _unreadable",
     )
+
+
+def _envelope(document: DataFrame, contract: Contract) -> DataFrame:
+    """A change event's parts: `_op`, `_content` (the image that counts), its `_fields`, and `_before` (the key's fields
+    in the image before an update); for partial rows `_unavailable`, the fields that have no value of their own."""
+    keys = ",".join(f"{quote(contract.column(key).source_name)}:string" for key in contract.keys)
+    parts = document.selectExpr(
+        "*",
+        "if(_document['op'] = 'd', coalesce(_document['before'], _document['after']), _document['after']) as _content",
+        "_document['op'] as _op",
+    ).selectExpr(
+        "*",
+        "from_json(_content, 'map<string,string>') as _fields",
+        f"from_json(if(_op = 'u', _document['before'], null), {literal(f'struct<{keys}>')}) as _before",
+    )
+    if not contract.partial_rows:
+        return parts
+    is_unavailable = f"v in ({', '.join(map(literal, _UNAVAILABLE))}) or v rlike {literal(_STRAY)}"
+    return parts.withColumn(
+        "_unavailable", F.expr(f"map_keys(map_filter(_fields, (k, v) -> v is not null and ({is_unavailable})))")
+    ).withColumn("_fields", F.expr("map_filter(_fields, (k, v) -> not array_contains(_unavailable, k))"))
 
 
 def _csv_texts(raw: DataFrame, contract: Contract, headers: Sequence[str]) -> DataFrame:
@@ -259,6 +355,7 @@ def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
             f"map({pairs})  as _fields" if pairs else "cast(map() as map<string,string>) as _fields",
             f"{rescued} as _rescued",
             "false as _is_deleted",
+            "cast(null as string) as _without_row",
             "record as _content",
             "cast(array() as array<string>) as _sequence_text",
             f"""case
@@ -288,13 +385,50 @@ def _sequence_parts(contract: Contract) -> list[tuple[str, str]]:
 
 def sequence_struct(contract: Contract) -> str:
     """SQL for what orders the versions of a key: the contract's sequence, then a hash of the content, so that two
-    different records with one sequence value have the same winner in whatever order they come."""
+    different records with one sequence value have the same winner in whatever order they come. In: `_content` and, of
+    change events, `_op`."""
     fields = ", ".join(f"'s{i}', {part}" for i, (part, _) in enumerate(_sequence_parts(contract)))
-    return f"named_struct({fields}, 'tie', xxhash64(_content))"
+    tie = "xxhash64(_content)"
+    if contract.delivery == "changes":
+        # A row read for a snapshot is from before whatever the log says at the same place: it loses to any other.
+        tie = f"if(_op = 'r', {_LEAST} + shiftrightunsigned({tie}, 33), {tie})"
+    return f"named_struct({fields}, 'tie', {tie})"
+
+
+_LEAST = "(-9223372036854775807L - 1)"
+
+
+def sequence_texts(contract: Contract) -> str:
+    """SQL for the parts of `_sequence` as an array of texts, which `sequence_of` reads again."""
+    parts = [f"s{i}" for i in range(len(_sequence_parts(contract)))]
+    return f"array({', '.join(f'cast(_sequence.{part} as string)' for part in (*parts, 'tie'))})"
+
+
+def sequence_of(contract: Contract, texts: Sequence[str]) -> str:
+    """SQL for the `_sequence` that `sequence_texts` gave."""
+    kinds = [kind for _, kind in _sequence_parts(contract)]
+    fields = [
+        f"'s{i}', cast({literal(text)} as {kind})" for i, (text, kind) in enumerate(zip(texts, kinds, strict=False))
+    ]
+    return f"named_struct({', '.join(fields)}, 'tie', cast({literal(texts[-1])} as bigint))"
+
+
+def point_type(contract: Contract) -> str:
+    """The type of the first part of the sequence, s0, and so of `valid_from` and `valid_to`."""
+    return _sequence_parts(contract)[0][1]
+
+
+def has_event_time(contract: Contract) -> bool:
+    """Whether the first part of the sequence says when a record's change happened."""
+    return (
+        contract.delivery in ("versions", "append")
+        and bool(contract.sequence)
+        and contract.column(contract.sequence[0]).type in ("timestamp", "date")
+    )
 
 
 def sequence_type(contract: Contract) -> str:
-    """The type of `sequence_struct`; its first part, s0, is the type of `valid_from` and `valid_to`."""
+    """The type of `sequence_struct`."""
     fields = ",".join(f"s{i}:{kind}" for i, (_, kind) in enumerate(_sequence_parts(contract)))
     return f"struct<{fields},tie:bigint>"
 
@@ -308,9 +442,13 @@ def content_hash(contract: Contract) -> str:
 
 
 def _violations(contract: Contract) -> str:
-    cases = ", ".join(
-        f"case when not coalesce({rule.predicate}, true) then {literal(rule.name)} end"
-        for rule in row_rules(contract)
-        if rule.severity == "error"
-    )
-    return f"if(_unreadable is null, filter(array({cases}), x -> x is not null), cast(array() as array<string>))"
+    rules = [rule for rule in row_rules(contract) if rule.severity == "error"]
+    of_rows = _broken_rules(rules)
+    of_truncates = _broken_rules([rule for rule in rules if rule.name == SEQUENCE_KNOWN])
+    return f"""case when _unreadable is not null or _without_row = '{NOTHING}' then cast(array() as array<string>)
+        when _without_row = '{TRUNCATE}' then {of_truncates} else {of_rows} end"""
+
+
+def _broken_rules(rules: Sequence[RowRule]) -> str:
+    cases = ", ".join(f"case when not coalesce({rule.predicate}, true) then {literal(rule.name)} end" for rule in rules)
+    return f"filter(array({cases}), x -> x is not null)"

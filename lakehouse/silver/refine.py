@@ -19,18 +19,23 @@ from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
-from lakehouse.silver import ledger, quarantine, state
+from lakehouse.silver import horizon, ledger, quarantine, state
 from lakehouse.silver.fold import (
+    DELETED,
     DISPOSITIONS,
+    DUPLICATE,
+    NOOP,
     QUARANTINED,
     REJECTED,
     TOO_LATE,
     fold_current,
-    fold_history,
+    fold_events,
+    moved_deletes,
     snapshot_events,
+    truncate_deletes,
 )
 from lakehouse.silver.masks import masked_record
-from lakehouse.silver.parse import TECHNICAL, parse
+from lakehouse.silver.parse import NOTHING, TRUNCATE, parse, sequence_of, sequence_texts, technical
 from lakehouse.silver.quarantine import Replay
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
@@ -61,7 +66,7 @@ class Refined:
     counts: dict[str, int]
     """Records by disposition."""
     rows_deleted: int
-    """Rows that a snapshot no longer had."""
+    """Rows gone that no record of their own deleted: by a snapshot, a truncate, or a change of key."""
     checks: list[CheckResult]
     seconds: float
     is_rebuild: bool
@@ -148,14 +153,15 @@ def refine(
         held = spark.table(contract.state_table) if since is not None else None
         stage = partial(_stage, stack, spark, storage, contract.table)
         raw, carried = quarantine.decided(spark, contract, raw, pins)
-        # Nobody judges lateness a second time.
-        horizon = previous.get("watermark") if sent is None else None
+        # Nobody judges lateness a second time; but what the state has forgotten, it cannot weigh against.
+        against = previous if sent is None else {"floor": previous.get("floor")}
         with _small(spark, landed):
-            parsed = stage("parsed", _parsed(raw, contract, headers, horizon, carried))
-        events, others = _classify(stage, parsed, contract, held, days, last_day)
+            parsed = stage("parsed", _parsed(raw, contract, headers, against, carried))
+            announced = _announced(parsed, contract, previous)
+        events, others = _classify(stage, parsed, contract, held, days, last_day, announced)
         classified = stage("classified", events)
         with _small(spark, landed):
-            counts, rows_deleted, watermark = _summary(parsed, classified, others)
+            counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
         with (
             nullcontext()
             if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks)
@@ -168,6 +174,7 @@ def refine(
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
+        moved = horizon.advance(contract, held, previous)
         note = {
             "kind": ledger.REFINE,
             "table": contract.table,
@@ -181,6 +188,8 @@ def refine(
             "rows_deleted": rows_deleted,
             "watermark": _latest(previous.get("watermark"), watermark),
             "last_day": max([day for day in (*days, last_day) if day]).isoformat() if days or last_day else None,
+            **({"truncates": truncates} if (truncates := announced.remembered(contract, moved)) else {}),
+            **moved,
             "contract_version": contract.version,
             "run_id": run_id,
             "seconds": round(time.monotonic() - started, 3),
@@ -197,6 +206,7 @@ def refine(
         if sent is None or since is None:
             _commit_quarantine(spark, contract, parsed, since, newest, change, refused)
         _commit_state(spark, contract, classified, since, change, note)
+    horizon.forget(spark, contract, moved)
     version = ledger.last_note(spark, contract)
     results.append(quarantine.age(spark, contract, newest))
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
@@ -230,7 +240,7 @@ def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dic
     landed, _, headers = _overview(raw)
     raw, carried = quarantine.decided(spark, contract, raw, pins)
     with _small(spark, landed):
-        parsed = _parsed(raw, contract, headers, None, carried).selectExpr(
+        parsed = _parsed(raw, contract, headers, {}, carried).selectExpr(
             "_file", "_position", "_refused as outcome", f"{_REASONS} as reasons"
         )
         told = sent.join(parsed, F.expr("file = _file and position = _position")).orderBy("file", "position")
@@ -246,7 +256,9 @@ class BasisError(Exception):
     def __init__(self, contract: Contract, made_by: dict[str, Any]) -> None:
         now = basis(contract)
         changed = "; ".join(
-            f"{name} was {made_by[name]}, is {now[name]}" for name in made_by if made_by[name] != now[name]
+            f"{name} was {made_by.get(name, 'not given')}, is {now.get(name, 'not given')}"
+            for name in {**made_by, **now}
+            if made_by.get(name) != now.get(name)
         )
         super().__init__(
             f"{contract.silver_table} was made by another contract: {changed}. Its rows cannot be merged with new ones. "
@@ -334,25 +346,31 @@ def _overview(raw: DataFrame) -> tuple[int, list[date], list[str]]:
 
 
 def _parsed(
-    raw: DataFrame, contract: Contract, headers: Sequence[str], watermark: str | None, carried: Sequence[str] = ()
+    raw: DataFrame, contract: Contract, headers: Sequence[str], previous: dict[str, Any], carried: Sequence[str] = ()
 ) -> DataFrame:
     """Parsed records with, for those that are not applied, `_refused`: their disposition. `carried`: see
-    `quarantine.decided`; a record that somebody decided about is never too late."""
-    late = "false"
-    if watermark and _has_event_time(contract):
-        seconds = int(contract.lateness.total_seconds())
-        late = f"coalesce(_sequence.s0 < timestamp'{watermark}' - make_dt_interval(0, 0, 0, {seconds}), false)"
+    `quarantine.decided`."""
+    is_late = horizon.is_late(contract, previous, "_decision is not null" if carried else "false")
     refused = f"""case
         when _unreadable is not null then '{REJECTED}'
         when size(_violations) > 0 then '{QUARANTINED}'
-        when {late}{" and _decision is null" if carried else ""} then '{TOO_LATE}' end"""
+        when {is_late} then '{TOO_LATE}' end"""
     parsed = parse(raw, contract, headers, carried)
     if carried:
         parsed = quarantine.heeded(parsed, contract)
     parsed = parsed.selectExpr("*", f"{refused} as _refused")
     arrived = "coalesce(_decision.arrived, _record)" if carried else "_record"
     # The raw text is needed of refused records alone; without it the rest takes a fraction of the room.
-    kept = [*contract.column_names, *TECHNICAL, "_unreadable", "_type_errors", "_violations", "_refused"]
+    told = ["_without_row", *(["_old_key"] if contract.delivery == "changes" else [])]
+    kept = [
+        *contract.column_names,
+        *technical(contract),
+        *told,
+        "_unreadable",
+        "_type_errors",
+        "_violations",
+        "_refused",
+    ]
     return parsed.selectExpr(
         *map(quote, kept),
         f"if(_refused is not null, {arrived}, null) as _record",
@@ -360,12 +378,55 @@ def _parsed(
     )
 
 
-def _has_event_time(contract: Contract) -> bool:
-    return (
-        contract.delivery in ("versions", "append")
-        and bool(contract.sequence)
-        and contract.column(contract.sequence[0]).type in ("timestamp", "date")
+@dataclass(frozen=True)
+class _Announced:
+    """What a batch's records say beside their rows."""
+
+    truncates: dict[tuple[str, ...], str]
+    """Every truncate that is known: the texts of its sequence → its arrival day."""
+    new: frozenset[tuple[str, ...]]
+    """Those that this batch brought."""
+    counts: dict[str, int]
+    """The records about no row, by disposition."""
+    has_moves: bool
+    """Whether a row moves to another key."""
+
+    def frame(self, spark: SparkSession, contract: Contract) -> DataFrame:
+        """As `truncate_deletes` takes them."""
+        rows = ", ".join(
+            f"({sequence_of(contract, texts)}, date'{day}', {str(texts in self.new).lower()})"
+            for texts, day in self.truncates.items()
+        )
+        return spark.sql(f"select * from values {rows} as truncates(_sequence, _arrived_on, _is_new)")
+
+    def remembered(self, contract: Contract, moved: dict[str, Any]) -> list[list[Any]]:
+        """The truncates as the next batch's `previous` note has them, less those that nothing older can follow."""
+        known = [[list(texts), day] for texts, day in sorted(self.truncates.items())]
+        return [item for item in known if not horizon.is_settled(contract, item[0][0], moved.get("floor"))]
+
+
+def _announced(parsed: DataFrame, contract: Contract, previous: dict[str, Any]) -> _Announced:
+    known = {tuple(texts): day for texts, day in previous.get("truncates", ())}
+    if contract.delivery != "changes" and not contract.truncate_when:
+        return _Announced(known, frozenset(), {}, False)
+    moves = "_old_key is not null" if contract.delivery == "changes" else "false"
+    row = (
+        parsed.where(f"_refused is null and (_without_row is not null or {moves})")
+        .selectExpr(
+            f"collect_list(if(_without_row = '{TRUNCATE}', "
+            f"struct({sequence_texts(contract)} as texts, cast(_arrived_on as string) as day), null)) as truncates",
+            f"count_if(_without_row = '{NOTHING}') as nothing",
+            f"coalesce(bool_or({moves}), false) as has_moves",
+        )
+        .first()
     )
+    assert row is not None
+    found: dict[tuple[str, ...], str] = {}
+    for truncate in sorted(row["truncates"], key=lambda truncate: truncate["day"], reverse=True):
+        found[tuple(truncate["texts"])] = truncate["day"]
+    new = found.keys() - known.keys()
+    counts = {DELETED: len(new), DUPLICATE: len(row["truncates"]) - len(new), NOOP: int(row["nothing"])}
+    return _Announced({**found, **known}, frozenset(new), counts, bool(row["has_moves"]))
 
 
 def _classify(
@@ -375,16 +436,14 @@ def _classify(
     held: DataFrame | None,
     days: list[date],
     last_day: date | None,
+    announced: _Announced,
 ) -> tuple[DataFrame, DataFrame | None]:
-    """(usable records as events with their disposition; for snapshots, also the records that change nothing).
-
-    `_is_record` is false for the deletes that a snapshot implies: nobody sent them.
-    """
-    columns = [*contract.column_names, *TECHNICAL]
-    events = parsed.where("_refused is null").selectExpr(*map(quote, columns))
+    """(usable records as events with their disposition; for snapshots, also the records that change nothing)."""
+    columns = [*contract.column_names, *technical(contract)]
+    about_rows = parsed.where("_refused is null and _without_row is null")
+    events = about_rows.selectExpr(*map(quote, columns), "true as _is_record")
     keys = contract.keys
     others: DataFrame | None = None
-    is_record = "true"
     if contract.delivery == "snapshot":
         refused = parsed.where("_refused is not null")
         known = " and ".join(f"{quote(key)} is not null" for key in keys)
@@ -395,18 +454,25 @@ def _classify(
         events, others = snapshot_events(
             events, present, visible, keys, days, incomplete, last_day, partial(stage, "sightings")
         )
-        is_record = "not _is_deleted"
-    if state.is_historic(contract):
-        folded = fold_history(events, held, keys)
+    if announced.has_moves:
+        moving = about_rows.selectExpr(*map(quote, columns), "true as _is_record", "_old_key")
+        events = events.unionByName(moved_deletes(moving).drop("_old_key"))
+    if announced.truncates:
+        truncates = announced.frame(parsed.sparkSession, contract)
+        events = events.unionByName(truncate_deletes(events, held if announced.new else None, truncates, keys))
+    if contract.keeps_events:
+        folded = fold_events(
+            events, held, keys, is_history=state.is_historic(contract), tracked=contract.tracked, filled=contract.filled
+        )
     else:
-        folded = fold_current(events, held, keys).selectExpr("*", "false as _is_stale")
-    return folded.selectExpr("*", f"{is_record} as _is_record"), others
+        folded = fold_current(events, held, keys)
+    return folded, others
 
 
 def _summary(
-    parsed: DataFrame, classified: DataFrame, others: DataFrame | None
+    parsed: DataFrame, classified: DataFrame, others: DataFrame | None, announced: _Announced
 ) -> tuple[dict[str, int], int, str | None]:
-    """(records by disposition, rows that a snapshot no longer had, the newest event time as ISO text)."""
+    """(records by disposition, rows gone that no record of their own deleted, the newest event time as ISO text)."""
     is_time = dict(classified.dtypes)["_sequence"].startswith("struct<s0:timestamp")
     newest_time = "cast(max(_sequence.s0) as string)" if is_time else "cast(null as string)"
     of_events = (
@@ -418,7 +484,7 @@ def _summary(
     parts = [of_events, _counted(of_refused)]
     if others is not None:
         parts.append(_counted(others.groupBy("disposition")))
-    counts = dict.fromkeys(DISPOSITIONS, 0)
+    counts = dict.fromkeys(DISPOSITIONS, 0) | announced.counts
     rows_deleted = 0
     newest = None
     for row in reduce(lambda one, other: one.unionByName(other), parts).collect():  # one query for all
@@ -455,10 +521,12 @@ def _audit(
 ) -> list[CheckResult]:
     views = Views(f"parsed_{contract.table}", f"folded_{contract.table}", silver_tables)
     listed = ", ".join(f"'{name}'" for name in _COMMITTED)
+    # A row that was there already is audited again where an event that came late has given it other values.
+    refilled = " or (_is_written and disposition is null and _is_visible)" if contract.filled else ""
     for name, frame in (
-        (views.parsed, parsed.where("_unreadable is null")),
+        (views.parsed, parsed.where("_unreadable is null and _without_row is null")),
         (views.parsed + "_all", parsed),
-        (views.folded, classified.where(f"disposition in ({listed})")),
+        (views.folded, classified.where(f"disposition in ({listed}){refilled}")),
     ):
         frame.createOrReplaceTempView(name)
         stack.callback(spark.catalog.dropTempView, name)
@@ -541,12 +609,9 @@ def _commit_quarantine(
 def _commit_state(
     spark: SparkSession, contract: Contract, classified: DataFrame, since: int | None, batch: int, note: dict[str, Any]
 ) -> None:
-    listed = ", ".join(f"'{name}'" for name in _COMMITTED)
     shape = state.state_fields(contract)
     fields = [field.name for field in shape if field.name != "_batch"]
-    rows = classified.where(f"(disposition in ({listed}) or _is_stale)").selectExpr(
-        *map(quote, fields), f"cast({batch} as bigint) as _batch"
-    )
+    rows = classified.where("_is_written").selectExpr(*map(quote, fields), f"cast({batch} as bigint) as _batch")
     if since is None:
         is_reshaped = tables.has_other_types(spark, contract.state_table, shape)
         tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None)
@@ -556,7 +621,7 @@ def _commit_state(
     values = ", ".join(f"source.{quote(name)}" for name in rows.columns)
     insert = f"when not matched then insert ({', '.join(map(quote, rows.columns))}) values ({values})"
     same_key = " and ".join(f"target.{quote(key)} = source.{quote(key)}" for key in contract.keys)
-    if state.is_historic(contract):
+    if contract.keeps_events:
         tables.merge(
             rows,
             contract.state_table,

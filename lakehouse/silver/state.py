@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.silver.masks import masked_record
-from lakehouse.silver.parse import sequence_type
+from lakehouse.silver.parse import point_type, sequence_type
 from lakehouse.silver.quarantine import STATUS, records
 from lakehouse.storage import tables
 from lakehouse.storage.tables import Field, quote
@@ -31,13 +31,12 @@ def is_historic(contract: Contract) -> bool:
 
 
 def state_fields(contract: Contract) -> list[Field]:
-    """Columns of `silver_state.<table>`: visible rows, hidden no-ops and tombstones, told apart by the last ones."""
-    sequence = sequence_type(contract)
-    point = sequence.removeprefix("struct<s0:").split(",")[0]
+    """Columns of `silver_state.<table>`: visible rows, hidden events and tombstones, told apart by the last ones."""
+    point = point_type(contract)
     fields = [
         *(Field(column.name, column.type, column.description) for column in contract.columns),
         Field("_rescued", "string", "JSON of the fields that the contract does not know; null if none."),
-        Field("_sequence", sequence, "What orders the versions of a key."),
+        Field("_sequence", sequence_type(contract), "What orders the versions of a key."),
         Field("_is_deleted", "boolean", "A tombstone: the row was deleted at this point of the sequence."),
         Field("_hash", "bigint", "Hash of the content, to know a change from a repetition."),
         Field("_file", "string", "The file that brought this version."),
@@ -45,13 +44,20 @@ def state_fields(contract: Contract) -> list[Field]:
         Field("_arrived_on", "date", "The arrival day of this version."),
         Field("_batch", "bigint", "The batch that last changed the row."),
     ]
-    if is_historic(contract):
+    if contract.filled:
+        fields.append(Field("_kept", "array<string>", "The columns that this event left to those before it."))
+    if contract.keeps_events:
         fields += [
             Field("valid_from", point, "From when this version held."),
             Field("valid_to", point, "Until when it held, exclusive; null while it holds."),
-            Field("_is_visible", "boolean", "False for a version that repeats its predecessor, and for tombstones."),
+            Field("_is_visible", "boolean", "False for events that are not shown, and for tombstones."),
         ]
     return fields
+
+
+def is_visible(contract: Contract) -> str:
+    """SQL: whether people see a row of the state."""
+    return "_is_visible" if contract.keeps_events else "not _is_deleted"
 
 
 def public_columns(contract: Contract) -> list[str]:
@@ -126,8 +132,7 @@ def visible_rows(contract: Contract, version: int | None = None) -> str:
     at = "" if version is None else f" version as of {version}"
     derived = {"is_current": "valid_to is null as is_current"}
     columns = ",\n    ".join(derived.get(name, quote(name)) for name in public_columns(contract))
-    visible = "_is_visible" if is_historic(contract) else "not _is_deleted"
-    return f"select\n    {columns}\nfrom {contract.state_table}{at}\nwhere {visible}"
+    return f"select\n    {columns}\nfrom {contract.state_table}{at}\nwhere {is_visible(contract)}"
 
 
 def deleted_rows(contract: Contract, version: int | None = None) -> str:
@@ -140,13 +145,12 @@ def deleted_rows(contract: Contract, version: int | None = None) -> str:
 def child_rows(contract: Contract, column: Column, version: int | None = None) -> str:
     """SQL of the elements of an array column, one row each, with the key of their parent."""
     at = "" if version is None else f" version as of {version}"
-    visible = "_is_visible" if is_historic(contract) else "not _is_deleted"
     keys = ",\n    ".join(map(quote, contract.keys))
     children = ",\n    ".join(f"_element.{quote(child.name)}" for child in column.children)
     return (
         f"select\n    {keys},\n    {children},\n    _arrived_on,\n    _batch\nfrom (\n"
         f"    select\n        *,\n        explode({quote(column.name)}) as _element\n"
-        f"    from {contract.state_table}{at}\n    where {visible}\n)"
+        f"    from {contract.state_table}{at}\n    where {is_visible(contract)}\n)"
     )
 
 

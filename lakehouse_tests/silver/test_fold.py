@@ -2,15 +2,29 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
+from zlib import crc32
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lakehouse.silver.fold import DISPOSITIONS
-from lakehouse_tests.silver.folding import Case, Event, current, fold, history, seen_ever, seen_now
+from lakehouse_tests.silver.folding import (
+    OF_HISTORY,
+    Case,
+    Event,
+    Mode,
+    current,
+    fold,
+    history,
+    seen_ever,
+    seen_now,
+    truncate,
+)
 
 D = None
 GOLDEN: dict[str, tuple[Sequence[Event], Any, Any]] = {
@@ -67,6 +81,103 @@ GOLDEN: dict[str, tuple[Sequence[Event], Any, Any]] = {
 }
 
 
+TABLE: dict[str, tuple[Sequence[Event], Any, Any]] = {
+    # As above, but of several keys: what is current and every version that was, by key.
+    "a truncate removes what is older and nothing else": (
+        [Event(1, "a"), Event(4, "b", key=1), truncate(3), Event(2, "c", key=1)],
+        {1: ("b", "")},
+        {0: [(1, 3, "a", "")], 1: [(2, 3, "c", ""), (4, None, "b", "")]},
+    ),
+    "after a truncate a row begins anew": (
+        [Event(1, "A"), truncate(5), Event(8, "A")],
+        {0: ("A", "")},
+        {0: [(1, 5, "A", ""), (8, None, "A", "")]},
+    ),
+    "two truncates": (
+        [Event(1, "A"), truncate(5), Event(6, "B"), truncate(8)],
+        {},
+        {0: [(1, 5, "A", ""), (6, 8, "B", "")]},
+    ),
+    "a repeated truncate changes nothing": ([Event(1, "A"), truncate(5), truncate(5)], {}, {0: [(1, 5, "A", "")]}),
+    "a truncate and a delete": (
+        [Event(1, "A"), Event(3, D), truncate(5), Event(7, "B")],
+        {0: ("B", "")},
+        {0: [(1, 3, "A", ""), (7, None, "B", "")]},
+    ),
+    "a change of key deletes the old one and makes the new": (
+        [Event(1, "a"), Event(5, "b", tie=7, key=1, moved_from=0)],
+        {1: ("b", "")},
+        {0: [(1, 5, "a", "")], 1: [(5, None, "b", "")]},
+    ),
+    "a row that moves away and back": (
+        [Event(1, "a"), Event(4, "a", tie=7, key=1, moved_from=0), Event(6, "a", tie=8, moved_from=1)],
+        {0: ("a", "")},
+        {0: [(1, 4, "a", ""), (6, None, "a", "")], 1: [(4, 6, "a", "")]},
+    ),
+    "an old key that is used again": (
+        [Event(1, "a"), Event(4, "b", tie=7, key=1, moved_from=0), Event(6, "c"), Event(3, "d")],
+        {0: ("c", ""), 1: ("b", "")},
+        {0: [(1, 3, "a", ""), (3, 4, "d", ""), (6, None, "c", "")], 1: [(4, None, "b", "")]},
+    ),
+    "a change of key before a truncate": (
+        [Event(1, "a"), Event(4, "b", tie=7, key=1, moved_from=0), truncate(6)],
+        {},
+        {0: [(1, 4, "a", "")], 1: [(4, 6, "b", "")]},
+    ),
+}
+BOTH = ("content", "remark")
+PARTIAL: dict[str, tuple[Sequence[Event], Any, Any]] = {
+    # As above, with events that leave values to those before them.
+    "a value that is left out is the one before": (
+        [Event(1, "A", remark="x"), Event(3, "B", remark=None, kept=("remark",))],
+        {0: ("B", "x")},
+        {0: [(1, 3, "A", "x"), (3, None, "B", "x")]},
+    ),
+    "it comes late": (
+        [Event(1, "A", remark="x"), Event(3, "B", kept=("remark",)), Event(2, "A", remark="y")],
+        {0: ("B", "y")},
+        {0: [(1, 3, "A", "y"), (3, None, "B", "y")]},
+    ),
+    "it is not known yet": ([Event(3, "B", kept=("remark",))], {0: ("B", None)}, {0: [(3, None, "B", None)]}),
+    "through several": (
+        [Event(1, "A", remark="x"), Event(2, None, kept=BOTH), Event(3, None, kept=("content",), remark="z"),
+         Event(4, None, kept=BOTH)],
+        {0: ("A", "z")},
+        {0: [(1, None, "A", "z")]},
+    ),
+    "a delete ends what is left": (
+        [Event(1, "A", remark="x"), Event(3, D), Event(5, "B", kept=("remark",))],
+        {0: ("B", None)},
+        {0: [(1, 3, "A", "x"), (5, None, "B", None)]},
+    ),
+    "so does a truncate": (
+        [Event(1, "A", remark="x"), truncate(3), Event(5, "B", kept=("remark",)), Event(4, "C", remark="y")],
+        {0: ("B", "y")},
+        {0: [(1, 3, "A", "x"), (4, 5, "C", "y"), (5, None, "B", "y")]},
+    ),
+    "a run goes on through what is left out": (
+        [Event(1, "A", remark="x"), Event(3, None, kept=("content",), remark="y"), Event(5, "B", kept=("remark",)),
+         Event(2, "C", remark="w")],
+        {0: ("B", "y")},
+        {0: [(1, 2, "A", "x"), (2, 5, "C", "y"), (5, None, "B", "y")]},
+    ),
+    "what moved to another key takes nothing along": (
+        [Event(1, "A", remark="x"), Event(3, "B", tie=7, key=1, moved_from=0, kept=("remark",))],
+        {1: ("B", None)},
+        {0: [(1, 3, "A", "x")], 1: [(3, None, "B", None)]},
+    ),
+    "null is a value where it is not left out": (
+        [Event(1, "A", remark="x"), Event(2, "A", remark=None), Event(3, "B", kept=("remark",))],
+        {0: ("B", None)},
+        {0: [(1, 3, "A", None), (3, None, "B", None)]},
+    ),
+}  # fmt: skip
+GOLDEN_TABLES = {
+    name: (events, {0: now} if now else {}, {0: ever} if ever else {}) for name, (events, now, ever) in GOLDEN.items()
+} | TABLE
+"""Vectors of whole rows."""
+
+
 def batchings(events: Sequence[Event]) -> Iterator[Case]:
     """Every order of the events, cut into batches in every way."""
     for order in dict.fromkeys(permutations(events)):
@@ -80,45 +191,58 @@ def batchings(events: Sequence[Event]) -> Iterator[Case]:
 
 
 def test_the_oracle_agrees_with_the_golden_vectors() -> None:
-    for name, (events, now, ever) in GOLDEN.items():
+    for name, (events, now, ever) in (GOLDEN_TABLES | PARTIAL).items():
         assert current(events) == now, name
         assert history(events) == ever, name
 
 
-def _golden() -> list[tuple[str, Case]]:
-    return [(name, batches) for name, (events, _, _) in GOLDEN.items() for batches in batchings(events)]
-
-
 def conserved(batches: Case, counts: Counter[str]) -> None:
     """Every record has one disposition, and no other than the known ones."""
-    assert sum(counts.values()) == sum(map(len, batches)), (batches, counts)
+    assert sum(counts.values()) == sum(not event.is_truncate for batch in batches for event in batch), (batches, counts)
     assert set(counts) <= set(DISPOSITIONS)
 
 
-def test_golden_vectors_give_the_current_rows_in_every_order_and_batching(spark: Any) -> None:
-    cases = _golden()
-    assert len(cases) > 2000
-    states, counts = fold(spark, [batches for _, batches in cases], is_history=False)
+@pytest.mark.parametrize("mode", ["current", "history", "tracked", "filled", "filled history"])
+def test_golden_vectors_in_every_order_and_batching(spark: Any, mode: Mode) -> None:
+    vectors = {"tracked": GOLDEN_TABLES, "filled": TABLE | PARTIAL, "filled history": TABLE | PARTIAL}
+    golden: dict[str, tuple[Sequence[Event], Any, Any]] = vectors.get(mode, GOLDEN_TABLES)
+    cases = [(name, batches) for name, (events, _, _) in golden.items() for batches in batchings(events)]
+    assert len(cases) > 1000
+    states, counts = fold(spark, [batches for _, batches in cases], mode)
     for (name, batches), state, count in zip(cases, states, counts, strict=True):
-        assert seen_now(state) == GOLDEN[name][1], (name, batches)
-        conserved(batches, count)
-
-
-def test_golden_vectors_give_the_history_in_every_order_and_batching(spark: Any) -> None:
-    cases = _golden()
-    states, counts = fold(spark, [batches for _, batches in cases], is_history=True)
-    for (name, batches), state, count in zip(cases, states, counts, strict=True):
-        assert seen_ever(state) == GOLDEN[name][2], (name, batches)
+        seen = seen_ever(state) if mode in OF_HISTORY else seen_now(state)
+        assert seen == golden[name][2 if mode in OF_HISTORY else 1], (name, batches)
         conserved(batches, count)
 
 
 def events() -> st.SearchStrategy[Event]:
-    """Few places and contents, so that they collide; what is the same event is the same in all it says."""
+    """Few places, keys and contents, so that they collide; what is the same event is the same in all it says."""
 
-    def event(at: int, content: str | None, tie: int) -> Event:
-        return Event(at, content, 0 if content is None else 1 + "ABC".index(content) + 3 * tie, f"{at}.{tie}")
+    def event(
+        at: int, content: str | None, remark: str | None, key: int, kept: tuple[str, ...], moved: int | None
+    ) -> Event:
+        if content == "truncate":
+            return truncate(at)
+        told = (content, remark, key, kept, moved)
+        if content is None and moved is None:
+            return Event(at, None, key=key)
+        moved = moved if moved != key else None
+        return Event(at, content or "A", 1 + crc32(repr(told).encode()), remark, key, kept, moved)
 
-    return st.builds(event, st.integers(1, 6), st.sampled_from(["A", "B", "C", None]), st.integers(0, 1))
+    return st.builds(
+        event,
+        st.integers(1, 6),
+        st.sampled_from(["A", "B", "C", None, "A", "B", None, "truncate"]),
+        st.sampled_from(["x", "y", None]),
+        st.integers(0, 1),
+        st.sampled_from([(), (), ("remark",), BOTH]),
+        st.sampled_from([None, None, None, 0, 1]),
+    )
+
+
+def whole(event: Event) -> Event:
+    """The event as one that leaves nothing out."""
+    return replace(event, kept=()) if event.kept else event
 
 
 def random_cases(count: int) -> list[Case]:
@@ -140,23 +264,35 @@ def random_cases(count: int) -> list[Case]:
     return cases
 
 
-def test_random_cases_give_the_current_rows_of_the_oracle(spark: Any) -> None:
-    cases = random_cases(150)
-    assert len(cases) > 300
-    states, counts = fold(spark, cases, is_history=False)
-    for batches, state, count in zip(cases, states, counts, strict=True):
-        assert seen_now(state) == current(event for batch in batches for event in batch), batches
-        conserved(batches, count)
+MODES: tuple[Mode, ...] = ("current", "history", "tracked", "filled", "filled history")
 
 
-def test_random_cases_give_the_history_of_the_oracle(spark: Any) -> None:
-    cases = random_cases(150)
-    states, counts = fold(spark, cases, is_history=True)
+def check_random_cases(spark: Any, mode: Mode, count: int) -> None:
+    cases = random_cases(count)
+    assert len(cases) > 2 * count
+    if not mode.startswith("filled"):
+        cases = [[[whole(event) for event in batch] for batch in batches] for batches in cases]
+    states, counts = fold(spark, cases, mode)
     for batches, state, count in zip(cases, states, counts, strict=True):
-        assert seen_ever(state) == history(event for batch in batches for event in batch), batches
+        told = [event for batch in batches for event in batch]
+        expected = history(told) if mode in OF_HISTORY else current(told)
+        assert (seen_ever(state) if mode in OF_HISTORY else seen_now(state)) == expected, batches
         conserved(batches, count)
-        distinct = {(event.at, event.tie) for batch in batches for event in batch}
-        assert len(state) == len(distinct), "history keeps every event once"
+        if mode != "current":
+            places = [(row["part"], row["at"], row["tie"]) for row in state]
+            assert len(places) == len(set(places)), "every event is kept once"
+            assert {(e.key, e.at, e.tie) for e in told if not e.is_truncate} <= set(places), "and every event is kept"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_random_cases_give_what_the_oracle_gives(spark: Any, mode: Mode) -> None:
+    check_random_cases(spark, mode, 150)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", MODES)
+def test_thousands_of_random_cases_give_what_the_oracle_gives(spark: Any, mode: Mode) -> None:
+    check_random_cases(spark, mode, 3000)
 
 
 def test_dispositions_say_what_became_of_each_record(spark: Any) -> None:
@@ -173,6 +309,6 @@ def test_dispositions_say_what_became_of_each_record(spark: Any) -> None:
         ([[gone], [gone], [b3]], {"deleted": 1, "duplicate": 1, "superseded": 1},
          {"deleted": 1, "duplicate": 1, "applied": 1}),
     ]  # fmt: skip
-    for is_history in (False, True):
-        _, counts = fold(spark, [batches for batches, _, _ in cases], is_history)
-        assert [dict(count) for count in counts] == [case[2 if is_history else 1] for case in cases]
+    for mode in MODES:
+        _, counts = fold(spark, [batches for batches, _, _ in cases], mode)
+        assert [dict(count) for count in counts] == [case[2 if mode in OF_HISTORY else 1] for case in cases], mode

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lakehouse.contracts.model import Contract
-from lakehouse.silver.parse import header_names, parse
+from lakehouse.silver.parse import NOTHING, TRUNCATE, header_names, parse
 from lakehouse_tests.silver.small import accepted, column, contract, items, key
 
 _RAW = "record string, header string, is_decoded boolean, file string, position bigint, arrived_on date"
@@ -274,10 +274,19 @@ def test_change_events(spark: Any) -> None:
         (change("u", old, None), "a change event without a row", None, []),
         (change("d", None, None), "a change event without a row", None, []),
         (change("c", None, "text"), "a change event without a row", None, []),
-        (change("t", None, None), "not a change event: op is none of r, c, u, d", None, []),
-        (change(None, old, new), "not a change event: op is none of r, c, u, d", None, []),
-        (new, "not a change event: op is none of r, c, u, d", None, []),
-        ("null", "not a JSON document", None, []),
+        (change("t", None, None, 16), None, (None, None, False, 16), []),
+        (change("t", None, None, None), None, (None, None, False, None), ["sequence_known"]),
+        (change("m", None, None), "not a change event: op is none of r, c, u, d, t", None, []),
+        (change(None, old, new), "not a change event: op is none of r, c, u, d, t", None, []),
+        (new, "not a change event: op is none of r, c, u, d, t", None, []),
+        (" null", None, (None, None, False, None), []),
+        ("nul", "not a JSON document", None, []),
+        (
+            change("u", old, {"id": "1", "name": "__debezium_unavailable_value"}),
+            "a partial row, which the contract does not expect: write `partialRows: true` in it",
+            None,
+            [],
+        ),
     ]
     for row, (record, reason, expected, broken) in zip(
         parsed(spark, of, [case[0] for case in cases]), cases, strict=True
@@ -288,6 +297,82 @@ def test_change_events(spark: Any) -> None:
             assert (row["id"], row["name"], row["_is_deleted"], row["_sequence"]["s0"]) == expected, record
     first = parsed(spark, of, [cases[0][0]])[0]
     assert json.loads(first["_rescued"]) == {"extra": "1"}
+    about = [row["_without_row"] for row in parsed(spark, of, [change("t", None, None), "null", cases[0][0]])]
+    assert about == [TRUNCATE, NOTHING, None]
+
+
+def test_a_row_read_for_a_snapshot_loses_to_any_other_event_at_its_place(spark: Any) -> None:
+    of = contract([key(), column("name")], delivery="changes", sequence=["source.lsn"])
+    names = [str(number) for number in range(50)]
+    rows = parsed(spark, of, [change(op, None, {"id": "1", "name": name}) for op in "rc" for name in names])
+    ties = [row["_sequence"]["tie"] for row in rows]
+    assert max(ties[:50]) < min(ties[50:])
+    assert len(set(ties)) == 100
+
+
+def test_an_update_with_another_key_before_it_tells_the_old_key(spark: Any) -> None:
+    of = contract([key(), key("part", "int", 2), column("name")], delivery="changes", sequence=["source.lsn"])
+    new = {"id": "1", "part": 2, "name": "x"}
+    cases: list[tuple[str, Any, tuple[str, int] | None]] = [
+        ("u", {"id": "1", "part": 1}, ("1", 1)),
+        ("u", {"id": "0", "part": "2", "name": "x"}, ("0", 2)),
+        ("u", {"id": "1", "part": 2, "name": "y"}, None),
+        ("u", {"id": "1", "part": " 2"}, None),
+        ("u", {"id": "0"}, None),
+        ("u", {"id": "0", "part": "two"}, None),
+        ("u", None, None),
+        ("u", "text", None),
+        ("c", {"id": "0", "part": 1}, None),
+    ]
+    rows = parsed(spark, of, [change(op, before, new) for op, before, _ in cases])
+    assert [row["_old_key"] and tuple(row["_old_key"]) for row in rows] == [old for _, _, old in cases]
+
+
+def test_values_that_a_record_leaves_as_they_were(spark: Any) -> None:
+    columns = [key(), column("name", required=True), column("size", "int", required=True), column("tags", "string"),
+               column("mail", quality=[accepted("a@b")])]  # fmt: skip
+    of = contract(columns, delivery="changes", sequence=["source.lsn"], partialRows=True, ignoreNulls=["size"])
+    away = "__debezium_unavailable_value"
+    cases: list[tuple[dict[str, Any], list[str], list[str]]] = [
+        ({"name": "x", "size": 1}, [], []),
+        ({"name": away, "size": 1, "mail": away}, ["name", "mail"], []),
+        ({"name": None, "size": None}, ["size"], ["name_required"]),
+        ({"name": "x", "size": away}, ["size"], []),
+        ({"name": "x", "size": "wide"}, [], ["size_type", "size_required"]),
+        ({"name": "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==", "size": 1, "tags": [away]}, ["name", "tags"], []),
+        ({"name": "java.lang.Object@1f2e", "size": 1, "tags": {away: away}}, ["name", "tags"], []),
+        ({"name": "x", "size": 1, "tags": list(away.encode())}, ["tags"], []),
+        ({"name": f"not {away}", "size": 1, "unknown": away}, [], []),
+        ({"id": away, "name": "x", "size": 1}, [], ["id_required"]),
+    ]
+    rows = parsed(spark, of, [change("u", None, {"id": "1"} | fields, 1) for fields, _, _ in cases])
+    for row, (fields, kept, broken) in zip(rows, cases, strict=True):
+        assert (row["_kept"], row["_violations"], row["_unreadable"]) == (kept, broken, None), fields
+        assert all(row[name] is None for name in kept), fields
+        assert row["_rescued"] is None, fields
+
+
+def test_conditions_tell_deletes_and_truncates(spark: Any) -> None:
+    of = contract(
+        [key(), column("op"), column("at", "timestamp", required=True), column("name", required=True)],
+        sequence=["at"],
+        deleteWhen="op = 'D' or name = 'gone'",
+        truncateWhen="op = 'T'",
+    )
+    at = {"at": "2025-03-01T00:00:00Z"}
+    cases: list[tuple[dict[str, Any], bool, str | None, list[str]]] = [
+        ({"id": "1", "name": "x"} | at, False, None, []),
+        ({"id": "1", "name": "x", "op": "U"} | at, False, None, []),
+        ({"id": "1", "op": "D"} | at, True, None, []),
+        ({"op": "D"} | at, True, None, ["id_required"]),
+        ({"op": "T"} | at, False, TRUNCATE, []),
+        ({"op": "T"}, False, TRUNCATE, ["sequence_known"]),
+        ({"id": "1"} | at, False, None, ["name_required"]),
+    ]
+    for row, (record, is_deleted, about, broken) in zip(
+        parsed(spark, of, [case[0] for case in cases]), cases, strict=True
+    ):
+        assert (row["_is_deleted"], row["_without_row"], row["_violations"]) == (is_deleted, about, broken), record
 
 
 def csv_contract(**own: Any) -> Contract:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import types as T
 
-from lakehouse.silver.fold import fold_current, fold_history, snapshot_events
+from lakehouse.silver.fold import fold_current, fold_events, snapshot_events
 
 DAYS = [date(2025, 3, day) for day in (3, 10, 17, 24)]
 TIMELINES = sorted({"".join(letters) for some in ("-Aq", "-AB", "-Ad") for letters in product(some, repeat=len(DAYS))})
@@ -70,7 +70,7 @@ class Table:
                 for _ in range({"-": 0, "q": 0, "d": 2}.get(letter, 1)):
                     value = "B" if letter == "B" else "A"
                     rows.append((timeline, value, 10 + ord(value), False, f"{day}.csv", len(rows), day))
-        frame = self.spark.createDataFrame(rows, _ROWS).selectExpr("*", _SEQUENCE)
+        frame = self.spark.createDataFrame(rows, _ROWS).selectExpr("*", _SEQUENCE, "true as _is_record")
         known = self.spark.createDataFrame(present, _ROWS).select("id", "_arrived_on")
         state = visible = None
         if self.last is not None:
@@ -79,10 +79,10 @@ class Table:
             state = self.spark.createDataFrame(listed, _STATE + (_INTERVALS if self.is_history else ""))
             visible = state.where("_is_visible and valid_to is null" if self.is_history else "not _is_deleted")
         events, unchanged = snapshot_events(frame, known, visible, ["id"], days, sorted(incomplete), self.last)
-        folded = (fold_history if self.is_history else fold_current)(events, state, ["id"])
+        folded = (fold_events if self.is_history else fold_current)(events, state, ["id"])
         for found in folded.collect():
             row = found.asDict()
-            if row["disposition"] in ("applied", "noop", "deleted") or row.get("_is_stale"):
+            if row["_is_written"]:
                 self.held[(row["id"], *(row["_sequence"] if self.is_history else ()))] = row
             if row["disposition"] and not row["_is_deleted"]:
                 self.counts[row["disposition"]] += 1

@@ -1,0 +1,127 @@
+"""The lateness horizon: which records come too late, and what the state may forget because nothing older is let in.
+
+A tombstone guards against older records of its key, and so do the events that a folded row is told from. They may go
+once no such record can be applied any more. So what is forgotten and what is refused are one line, the floor: a place in
+the sequence that only rises. Whatever is at it or before it is refused, and only what is at it or before it is
+forgotten. The floor is in the note of the commit before anything is forgotten, and every later note repeats it; a table
+that is folded anew from bronze begins without one.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.contracts.model import Contract
+from lakehouse.silver.parse import has_event_time, point_type
+from lakehouse.storage.notes import commit_note
+from lakehouse.storage.tables import literal
+
+Horizon = dict[str, Any]
+"""Part of a commit's note: `floor` (the first part of the sequence, as text), `settled` (the moment up to which was last
+looked for what can go), and where rows go with this commit, `forgotten`: the newest change number among them."""
+
+
+def is_late(contract: Contract, previous: dict[str, Any], is_decided: str = "false") -> str:
+    """SQL: whether a parsed record is older than the table goes back, as the note of the batch before says.
+
+    A record that somebody decided about (`is_decided`, SQL) is not too late for that. Only the floor holds for it as
+    well: what guarded against it is gone.
+    """
+    late = []
+    watermark, floor = previous.get("watermark"), previous.get("floor")
+    if watermark and has_event_time(contract):
+        seconds = int(contract.lateness.total_seconds())
+        edge = f"timestamp'{watermark}' - make_dt_interval(0, 0, 0, {seconds})"
+        late.append(f"(_sequence.s0 < {edge} and not ({is_decided}))")
+    if floor is not None:
+        late.append(f"_sequence.s0 <= {_as_sequence(contract, floor)}")
+    return f"coalesce({' or '.join(late)}, false)" if late else "false"
+
+
+def advance(contract: Contract, held: DataFrame | None, previous: dict[str, Any]) -> Horizon:
+    """What the note of the next commit is to say of the horizon. In: the state as it is, and its newest note.
+
+    Whether something can go is asked only when the horizon has moved by a quarter of the lateness: each time costs a
+    look at the table, and a commit where something is found.
+    """
+    carried = {name: previous[name] for name in ("floor", "settled") if previous.get(name) is not None}
+    edge = _edge(contract, previous)
+    if held is None or edge is None or not _has_guards(contract):
+        return carried
+    settled = datetime.fromisoformat(carried["settled"]) if "settled" in carried else None
+    if settled is None:  # the first time there is nothing so old, but in a table from before there was a horizon
+        return carried | {"settled": edge.isoformat()}
+    if edge - settled < max(timedelta(days=1), contract.lateness / 4):
+        return carried
+    moment = f"timestamp'{edge}'"
+    is_old = f"_sequence.s0 < {moment}" if has_event_time(contract) else f"cast(_arrived_on as timestamp) < {moment}"
+    of = is_old if contract.filled else f"{is_old} and _is_deleted"
+    found = held.where(of).selectExpr("cast(max(_sequence.s0) as string) as floor").first()
+    floor = found["floor"] if found else None
+    if floor is None:
+        return carried | {"settled": edge.isoformat()}
+    floor = max(floor, carried.get("floor", floor), key=lambda text: _point(contract, text))
+    gone = held.where(_is_forgettable(contract, floor)).selectExpr("max(_batch) as newest").first()
+    forgotten = int(gone["newest"]) if gone and gone["newest"] is not None else None
+    return {"floor": floor, "settled": edge.isoformat()} | ({} if forgotten is None else {"forgotten": forgotten})
+
+
+def forget(spark: SparkSession, contract: Contract, horizon: Horizon) -> None:
+    """Deletes what can go, by a commit of its own after that of the batch, whose note has the floor already.
+
+    Idempotent; what a process leaves that dies before is found again the next time. What the batch itself brought
+    stays: who reads by change number has not seen it yet.
+    """
+    if "forgotten" not in horizon:
+        return
+    with commit_note(spark, {"kind": "horizon", "table": contract.table, **horizon}):
+        spark.sql(
+            f"delete from {contract.state_table} "
+            f"where ({_is_forgettable(contract, horizon['floor'])}) and _batch <= {horizon['forgotten']}"
+        ).collect()
+
+
+def is_settled(contract: Contract, point: str, floor: str | None) -> bool:
+    """Whether nothing that comes can be older than a point of the sequence (its first part, as text)."""
+    return floor is not None and _point(contract, point) <= _point(contract, floor)
+
+
+def _point(contract: Contract, text: str) -> Any:
+    """Where a table has a floor, its sequence begins with a moment, or with a place in a log."""
+    return datetime.fromisoformat(text) if point_type(contract) == "timestamp" else int(text)
+
+
+def _is_forgettable(contract: Contract, floor: str) -> str:
+    """SQL over the state. Of a folded row's events, those go that another one follows at the floor or before it: the
+    newest of them stays, with the values that the others gave it."""
+    bound = _as_sequence(contract, floor)
+    tombstone = f"_is_deleted and _sequence.s0 <= {bound}"
+    return f"({tombstone}) or valid_to <= {bound}" if contract.filled else tombstone
+
+
+def _edge(contract: Contract, previous: dict[str, Any]) -> datetime | None:
+    """Event time, or else the arrival day, before which nothing is expected any more; None where there is no telling.
+
+    A sequence that is no time may count for each key by itself: then no place in it says how old another key's is, and
+    everything is kept. A path into a change envelope is a place in the log of the whole source.
+    """
+    if contract.history == "full" or contract.delivery == "append":
+        return None
+    if has_event_time(contract):
+        newest = previous.get("watermark")
+        return datetime.fromisoformat(newest) - contract.lateness if newest else None
+    if contract.delivery == "versions" and contract.sequence:
+        return None
+    newest = previous.get("last_day")
+    # A day of arrival ends a day after it begins.
+    return datetime.fromisoformat(newest) - contract.lateness - timedelta(days=1) if newest else None
+
+
+def _has_guards(contract: Contract) -> bool:
+    deletes = contract.delivery in ("changes", "snapshot") or contract.delete_when or contract.truncate_when
+    return bool(deletes or contract.filled)
+
+
+def _as_sequence(contract: Contract, text: str) -> str:
+    return f"cast({literal(text)} as {point_type(contract)})"
