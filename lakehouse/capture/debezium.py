@@ -123,7 +123,7 @@ class Stream:
     `is_interrupted` that going on may help: it was not what took the events that failed."""
 
     def __init__(
-        self, configuration: dict[str, str], take: Callable[[list[Event]], Event | None], pause: Callable[[], None]
+        self, configuration: dict[str, str], take: Callable[[list[Event]], Event | None], pause: Callable[[int], None]
     ):
         self.started, self.ended = threading.Event(), threading.Event()
         self.failure: str | None = None
@@ -195,7 +195,7 @@ class Stream:
             if event is durable:
                 committer.markProcessed(record)
                 committer.markBatchFinished()
-        self._pause()
+        self._pause(len(found))
 
     def _event(self, record: Any) -> Event | None:
         value = record.value()

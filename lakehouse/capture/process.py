@@ -28,6 +28,8 @@ from lakehouse.settings import Settings, login, settings
 
 CLOSE_SECONDS = 15
 """How long Debezium may take to close; what it had delivered is durable by then."""
+FLOOD = 1000
+"""Events of a batch after which the next one is taken at once."""
 RETRY_SECONDS = 5
 TRIES = 12
 """How often an interrupted stream is taken up again without getting any further."""
@@ -170,14 +172,15 @@ def _check_position(connection: Any, source: Source, held: State) -> None:
 
 
 class _Pace:
-    """Waits between batches, so that a trickle of events makes few files; a flood does not wait for long."""
+    """Waits between batches, so that a trickle of events makes few files; a flood is not held up."""
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
         self._seconds, self._stop = seconds, stop
         self._last = 0.0
 
-    def wait(self) -> None:
-        self._stop.wait(max(0.0, self._last + self._seconds - time.monotonic()))
+    def wait(self, events: int) -> None:
+        if events < FLOOD:
+            self._stop.wait(max(0.0, self._last + self._seconds - time.monotonic()))
         self._last = time.monotonic()
 
 

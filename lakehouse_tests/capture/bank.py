@@ -54,6 +54,7 @@ class Bank:
         def work() -> None:
             pause = LIFE_SECONDS * (kills + 1) / transactions
             load.run(transactions * 9 // 20, remembered // 2, pause)
+            self.wait_for(0)  # the rest is streamed, however slow the machine is
             load.add_column()
             load.run(transactions // 2, remembered - remembered // 2, pause)
 
