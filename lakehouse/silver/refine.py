@@ -172,7 +172,8 @@ def refine(
         refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
         _commit_quarantine(spark, contract, parsed, since, newest, refused)
         _commit_state(spark, contract, classified, since, change, note)
-    horizon.forget(spark, contract, moved)
+    if previous:
+        horizon.forget(spark, contract, moved, ledger.change_of(previous))
     version = ledger.last_note(spark, contract)
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
