@@ -19,7 +19,8 @@ from lakehouse.storage.tables import literal
 
 Horizon = dict[str, Any]
 """Part of a commit's note: `floor` (the first part of the sequence, as text), `settled` (the moment up to which was last
-looked for what can go), and where rows go with this commit, `forgotten`: the newest change number among them."""
+looked for what can go), and where rows go after this commit, `forgotten`: the newest change number among the
+tombstones."""
 
 
 def is_late(contract: Contract, previous: dict[str, Any], is_decided: str = "false") -> str:
@@ -58,27 +59,29 @@ def advance(contract: Contract, held: DataFrame | None, previous: dict[str, Any]
     is_old = f"_sequence.s0 < {moment}" if has_event_time(contract) else f"cast(_arrived_on as timestamp) < {moment}"
     of = is_old if contract.filled else f"{is_old} and _is_deleted"
     found = held.where(of).selectExpr("cast(max(_sequence.s0) as string) as floor").first()
-    floor = found["floor"] if found else None
-    if floor is None:
+    if found is None or (floor := found["floor"]) is None:
         return carried | {"settled": edge.isoformat()}
     floor = max(floor, carried.get("floor", floor), key=lambda text: _point(contract, text))
-    gone = held.where(_is_forgettable(contract, floor)).selectExpr("max(_batch) as newest").first()
-    forgotten = int(gone["newest"]) if gone and gone["newest"] is not None else None
-    return {"floor": floor, "settled": edge.isoformat()} | ({} if forgotten is None else {"forgotten": forgotten})
+    gone = held.where(_is_forgettable(contract, floor)).selectExpr(
+        "count(*) as rows", "coalesce(max(if(_is_deleted, _batch, null)), 0) as newest"
+    )
+    found = gone.first()
+    there_is = found is not None and found["rows"]
+    return {"floor": floor, "settled": edge.isoformat()} | ({"forgotten": int(found["newest"])} if there_is else {})
 
 
-def forget(spark: SparkSession, contract: Contract, horizon: Horizon) -> None:
+def forget(spark: SparkSession, contract: Contract, horizon: Horizon, change: int) -> None:
     """Deletes what can go, by a commit of its own after that of the batch, whose note has the floor already.
 
-    Idempotent; what a process leaves that dies before is found again the next time. What the batch itself brought
-    stays: who reads by change number has not seen it yet.
+    Idempotent; what a process leaves that dies before is found again the next time. Tombstones beyond a change number
+    stay: those that the batch itself brought, which nobody who reads by change number has seen yet.
     """
     if "forgotten" not in horizon:
         return
     with commit_note(spark, {"kind": "horizon", "table": contract.table, **horizon}):
         spark.sql(
             f"delete from {contract.state_table} "
-            f"where ({_is_forgettable(contract, horizon['floor'])}) and _batch <= {horizon['forgotten']}"
+            f"where ({_is_forgettable(contract, horizon['floor'])}) and (not _is_deleted or _batch <= {change})"
         ).collect()
 
 
@@ -93,8 +96,9 @@ def _point(contract: Contract, text: str) -> Any:
 
 
 def _is_forgettable(contract: Contract, floor: str) -> str:
-    """SQL over the state. Of a folded row's events, those go that another one follows at the floor or before it: the
-    newest of them stays, with the values that the others gave it."""
+    """SQL over the state: tombstones up to the floor. Of the events that a row is folded from, also those that another
+    one follows up to there: the newest of them stays, with the values that the others gave it. No event outlives the
+    tombstone that follows it, or it would be the newest of its key."""
     bound = _as_sequence(contract, floor)
     tombstone = f"_is_deleted and _sequence.s0 <= {bound}"
     return f"({tombstone}) or valid_to <= {bound}" if contract.filled else tombstone

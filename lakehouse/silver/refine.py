@@ -206,7 +206,8 @@ def refine(
         if sent is None or since is None:
             _commit_quarantine(spark, contract, parsed, since, newest, change, refused)
         _commit_state(spark, contract, classified, since, change, note)
-    horizon.forget(spark, contract, moved)
+    if previous:
+        horizon.forget(spark, contract, moved, ledger.change_of(previous))
     version = ledger.last_note(spark, contract)
     results.append(quarantine.age(spark, contract, newest))
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
