@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test lint unit bench lock clean
+.PHONY: setup run ui test soak lint unit bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -37,8 +37,11 @@ lint: setup
 test: lint ## Lint, types, import contracts, and all tests
 	$(BIN)/pytest -q --durations=15
 
+soak: setup ## Long runs at random moments and with random data; each prints its seed, and SOAK_SEED repeats one
+	$(BIN)/pytest -q -s -m soak
+
 unit: setup ## The tests that need no Spark
-	$(BIN)/pytest -q -m "not engine and not e2e"
+	$(BIN)/pytest -q -m "not engine and not e2e and not soak"
 
 bench: setup ## The product against a plain PySpark script, on the same year
 	$(BIN)/python -m benchmarks.year

@@ -11,7 +11,18 @@ from typing import Any, cast
 from lakehouse.contracts import spark_sql
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
-from lakehouse.contracts.model import Cadence, Column, Contract, Delivery, Format, History, Partition, Rewritten, Status
+from lakehouse.contracts.model import (
+    Cadence,
+    Column,
+    Contract,
+    Delivery,
+    Format,
+    History,
+    Partition,
+    Rewritten,
+    Status,
+    UnknownFields,
+)
 from lakehouse.contracts.odcs import check_structure
 from lakehouse.contracts.problems import ContractError, Problem, choose
 from lakehouse.contracts.rules import compile_rules, percent
@@ -28,6 +39,7 @@ DELIVERIES = ("versions", "changes", "snapshot", "append")
 FORMATS = ("json", "csv")
 HISTORIES = ("current", "full")
 REWRITTEN = ("ignore", "re-ingest", "fail")
+UNKNOWN_FIELDS = ("rescue", "add", "fail")
 PARTITIONS = ("daily", "weekly", "monthly", "none")
 OWN_KEYS = (
     *(
@@ -44,6 +56,7 @@ OWN_KEYS = (
     ),
     "csv",
     "rewritten_files",
+    "unknown_fields",
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -207,6 +220,9 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         history=way.history,
         partition=way.partition,
         start=_start(document, place, settings),
+        unknown_fields=cast(
+            UnknownFields, _word(document, place, settings, "unknown_fields", UNKNOWN_FIELDS, "rescue") or "rescue"
+        ),
         rewritten_files=cast(
             Rewritten, _word(document, place, settings, "rewritten_files", REWRITTEN, "ignore") or "ignore"
         ),

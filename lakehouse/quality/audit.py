@@ -20,6 +20,7 @@ from lakehouse.quality.soda import Measured, scan
 from lakehouse.storage.tables import quote
 
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
+UNKNOWN_FIELDS = "unknown_fields"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
         True,
     )
     named[CONSERVATION] = ("Every record that landed has exactly one disposition.", "completeness", True)
+    if contract.unknown_fields != "rescue":
+        held = contract.unknown_fields == "fail"
+        then = "A batch with another one is held back." if held else "Another one is a column of text until it does."
+        named[UNKNOWN_FIELDS] = (f"The contract knows every field of the records. {then}", "consistency", held)
     if contract.freshness_fail:
         hours = contract.freshness_fail.total_seconds() / 3600
         named[FRESHNESS] = (

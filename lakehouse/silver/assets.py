@@ -11,6 +11,7 @@ from lakehouse.engine.resource import Engine
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
+from lakehouse.silver.evolution import ContractChangedError
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
 from lakehouse.storage import tables
@@ -183,7 +184,7 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
             for result in blocked.results:
                 yield _check(key, result)
             raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
-        except (TableShapeError, BasisError) as problem:
+        except (TableShapeError, BasisError, ContractChangedError) as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
         yield from _results(context, contract, spark, key, refined)
 

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial, reduce
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
@@ -19,7 +22,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
-from lakehouse.silver import ledger, state
+from lakehouse.silver import evolution, ledger, state
 from lakehouse.silver.fold import (
     DISPOSITIONS,
     QUARANTINED,
@@ -33,11 +36,13 @@ from lakehouse.silver.masks import masked_record
 from lakehouse.silver.parse import TECHNICAL, parse
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
-from lakehouse.storage.tables import quote
+from lakehouse.storage.tables import ConcurrentWriterError, lost_race, quote
 
 SAMPLES_PER_CHECK = 5
 INTERPRETED_UP_TO = 20_000
 """Records of a batch, up to which its plans are not compiled."""
+WAIT_FOR_ANOTHER = 120
+"""Seconds that a step waits for another one of the same table, which then leaves it nothing to do."""
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
 """Checks that may read whole tables."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
@@ -94,26 +99,68 @@ def refine(
     crash at any point: the state's commit is what counts, the quarantine is replaced from the last commit on, and the
     ledger is healed from the state's notes.
 
-    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type) and
-    BasisError (its rows were made by another key, delivery, sequence or history).
+    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
+    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column, or its format
+    changed) and ConcurrentWriterError (another writer committed meanwhile, nothing was written by this one).
     """
+    with _sole_refiner(storage, contract):
+        return _refine(spark, storage, contract, run_id, silver_tables, full_refresh)
+
+
+@contextmanager
+def _sole_refiner(storage: str, contract: Contract) -> Iterator[None]:
+    """One at a time a table, where storage is a local folder: two would share its staging. Ends with the process. What it
+    cannot see (another machine, a commit that the engine goes on with after its client has died), the turn finds out."""
+    if "://" in storage:
+        yield
+        return
+    path = Path(storage) / "_staging" / f"{contract.table}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=WAIT_FOR_ANOTHER)
+    except Timeout:
+        raise ConcurrentWriterError(
+            f"{contract.silver_table}: another process has been refining it for {WAIT_FOR_ANOTHER} s ({path} is locked); "
+            "nothing was written by this one. Run it again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refine(
+    spark: SparkSession,
+    storage: str,
+    contract: Contract,
+    run_id: str,
+    silver_tables: frozenset[str],
+    full_refresh: bool,
+) -> Refined | None:
+    """As `refine`, for whoever is the only one on this machine."""
     started = time.monotonic()
     _unstage(f"{storage}/_staging/{contract.table}")  # what a killed batch left
+    contract = evolution.with_added(spark, contract)
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
     state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
     ledger.heal(spark, contract)
     last = ledger.last_note(spark, contract)
+    # Where no note is in the log any more, the table's own version says what was read.
+    after = last[0] if last else tables.version(spark, contract.state_table)
     done, newest = pending_batch(spark, contract)
     if newest is None or (newest == done and not full_refresh):
         if last is not None:
             state.ensure_views(spark, storage, contract)
         return None
     since = None if full_refresh or last is None else last[1]["batch"]
-    if since is not None and _is_replaced(spark, contract, since):
+    if since is not None and (_is_replaced(spark, contract, since) or _lost_quarantine(spark, contract, last)):
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
-    _refuse_other_basis(contract, previous)
+    if last is not None and not full_refresh:
+        _refuse_other_basis(contract, last[1])
+        evolution.refuse_changes(contract, last[1])
     change = _change_number(newest, last[1] if last else None)
     raw = _raw(spark, contract, since, newest)
     landed, days, headers = _overview(raw)
@@ -128,6 +175,11 @@ def refine(
         stage = partial(_stage, stack, spark, storage, contract.table)
         with _small(spark, landed):
             parsed = stage("parsed", _parsed(raw, contract, headers, previous.get("watermark")))
+            unknown = evolution.unknown_fields(parsed) if contract.unknown_fields != "rescue" else {}
+            if contract.unknown_fields == "add" and (more := evolution.to_add(contract, unknown)):
+                contract = evolution.evolved(contract, evolution.added_columns(contract) | more)
+                parsed = stage("parsed_with_more", _parsed(raw, contract, headers, previous.get("watermark")))
+                unknown = {field: file for field, file in unknown.items() if field not in more.values()}
         events, others = _classify(stage, parsed, contract, held, days, last_day)
         classified = stage("classified", events)
         with _small(spark, landed):
@@ -139,17 +191,24 @@ def refine(
         ):
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
+            if contract.unknown_fields != "rescue":
+                results.append(evolution.check_unknown(contract, unknown, newest))
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
-        note = {
+        note: dict[str, Any] = {
             "kind": "refine",
             "table": contract.table,
             "batch": newest,
             "change": change,
             "basis": basis(contract),
+            "format": contract.format,
+            "columns": evolution.declared(contract),
+            "added": evolution.added_columns(contract),
             "rows_by": rows_digest(contract) if previous.get("rows_by") in (None, rows_digest(contract)) else "several",
             "since": since,
+            "after": after,
+            "attempt": uuid.uuid4().hex,
             "landed": landed,
             "counts": counts,
             "rows_deleted": rows_deleted,
@@ -161,9 +220,13 @@ def refine(
             "committed_at": datetime.now(UTC).isoformat(),
         }
         refused = sum(counts[name] for name in (QUARANTINED, REJECTED, TOO_LATE))
-        _commit_quarantine(spark, contract, parsed, since, newest, refused)
+        if not full_refresh and evolution.is_reshaped(spark, contract):  # now that the batch is not held back
+            state.reshape(spark, storage, contract)
+        _commit_quarantine(spark, contract, parsed, since, newest, refused, after)
         _commit_state(spark, contract, classified, since, change, note)
-    version = ledger.last_note(spark, contract)
+    version = ledger.version_of(spark, contract, after, note["attempt"])
+    if version is None:
+        raise lost_race(contract.state_table)
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
             pool.submit(state.ensure_views, spark, storage, contract),
@@ -175,7 +238,7 @@ def refine(
     return Refined(
         table=contract.table,
         batch=newest,
-        version=version[0] if version else 0,
+        version=version,
         landed=landed,
         counts=counts,
         rows_deleted=rows_deleted,
@@ -199,8 +262,8 @@ class BasisError(Exception):
         )
 
 
-def _refuse_other_basis(contract: Contract, previous: dict[str, Any]) -> None:
-    made_by = previous.get("basis")
+def _refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
+    made_by = last.get("basis")
     if made_by is not None and made_by != basis(contract):
         raise BasisError(contract, made_by)
 
@@ -223,6 +286,16 @@ def _is_replaced(spark: SparkSession, contract: Contract, since: int) -> bool:
     """Whether bronze has, since then, replaced records that silver may hold: they are gone, so all is folded anew."""
     newer = takewhile(lambda found: found[1]["batch"] > since, notes(spark, contract.bronze_table))
     return any(note.get("replaced") for _, note in newer)
+
+
+def _lost_quarantine(spark: SparkSession, contract: Contract, last: tuple[int, dict[str, Any]] | None) -> bool:
+    """Whether the quarantine was last written by a batch that lost its race for the state to the newest one there: what it
+    has of that one is not known, so all is folded anew."""
+    written = (note for _, note in notes(spark, contract.quarantine_table) if note.get("kind") == "quarantine")
+    held = next(written, None)
+    if held is None or last is None or "after" not in held:
+        return False
+    return bool(held["after"] == last[1].get("after") and held["batch"] != last[1]["batch"])
 
 
 def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
@@ -448,7 +521,13 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
 
 
 def _commit_quarantine(
-    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, count: int
+    spark: SparkSession,
+    contract: Contract,
+    parsed: DataFrame,
+    since: int | None,
+    batch: int,
+    count: int,
+    after: int,
 ) -> None:
     """Replaces what a batch that died before its commit may have left; then it is as if written once."""
     _, held = next(notes(spark, contract.quarantine_table), (0, None))
@@ -467,13 +546,15 @@ def _commit_quarantine(
         "current_timestamp() as quarantined_at",
     )
     leftover = f"batch > {since}" if since is not None else "true"
-    note = {"kind": "quarantine", "table": contract.table, "batch": batch, "records": count}
+    note = {"kind": "quarantine", "table": contract.table, "batch": batch, "after": after, "records": count}
     tables.replace_where(refused, contract.quarantine_table, leftover, note)
 
 
 def _commit_state(
     spark: SparkSession, contract: Contract, classified: DataFrame, since: int | None, batch: int, note: dict[str, Any]
 ) -> None:
+    """Commits the batch on the state that was read, or not at all: see `tables.Turn`."""
+    turn = (f"refine after:{contract.table}", int(note["after"]))
     listed = ", ".join(f"'{name}'" for name in _COMMITTED)
     shape = state.state_fields(contract)
     fields = [field.name for field in shape if field.name != "_batch"]
@@ -481,8 +562,10 @@ def _commit_state(
         *map(quote, fields), f"cast({batch} as bigint) as _batch"
     )
     if since is None:
-        is_reshaped = tables.has_other_types(spark, contract.state_table, shape)
-        tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None)
+        is_reshaped = tables.has_other_types(spark, contract.state_table, shape) or tables.has_other_columns(
+            spark, contract.state_table, shape
+        )
+        tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None, turn)
         return
     # By name: the state may still have a column that the contract has no more.
     update = "update set " + ", ".join(f"{quote(name)} = source.{quote(name)}" for name in rows.columns)
@@ -496,6 +579,7 @@ def _commit_state(
             f"{same_key} and target._sequence = source._sequence",
             f"when matched then {update}\n{insert}",
             note,
+            turn,
         )
     else:
         tables.merge(
@@ -504,4 +588,5 @@ def _commit_state(
             same_key,
             f"when matched and source._sequence > target._sequence then {update}\n{insert}",
             note,
+            turn,
         )
