@@ -38,10 +38,10 @@ test: lint ## Lint, types, import contracts, and all tests
 	$(BIN)/pytest -q --durations=15
 
 unit: setup ## The tests that need no Spark
-	$(BIN)/pytest -q -m "not engine and not e2e"
+	$(BIN)/pytest -q -m "not engine and not e2e and not soak"
 
-soak: setup ## The long tests: the same with larger numbers, up to hours
-	$(BIN)/pytest -q -m soak --durations=15
+soak: setup ## Long runs at random moments and with random data; each prints its seed, and SOAK_SEED repeats one
+	$(BIN)/pytest -q -s -m soak
 
 bench: setup ## The product against a plain PySpark script, on the same year
 	$(BIN)/python -m benchmarks.year

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, part in enumerate(_LAST, 1) if part in item.path.as_posix()), 0))
 
 
-_LAST = ("lakehouse_tests/engine/", "lakehouse_tests/e2e/")
+_LAST = ("lakehouse_tests/silver/test_crashes", "lakehouse_tests/engine/", "lakehouse_tests/e2e/")
 """Tests that come after those that share one engine: of the engine, which kill engines and close sessions, and then
 those that run for minutes on an engine of their own, while the shared one ends for being idle."""
 

@@ -55,9 +55,10 @@ def rows_digest(contract: Contract) -> str:
             [(child.source_name, child.format) for child in column.children],
         )
         for column in contract.columns
+        if not column.is_added
     ]
     rules = [(rule.name, rule.predicate) for rule in contract.rules if rule.severity == "error"]
-    required = [(column.name, column.required) for column in contract.columns]
+    required = [(column.name, column.required) for column in contract.columns if not column.is_added]
     parts = (basis(contract), columns, required, rules, contract.format, contract.encoding, contract.csv_delimiter)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -68,8 +69,19 @@ def _plain(value: Any) -> Any:
 
 def compare(old: Contract, new: Contract) -> list[Change]:
     """The changes from `old` to `new`, the gravest first. A renamed column is one removed and one added."""
-    found = [*_basics(old, new), *_columns(old.columns, new.columns, ""), *_rules(old, new), *_terms(old, new)]
+    columns = [_ordering(change, new) for change in _columns(old.columns, new.columns, "")]
+    found = [*_basics(old, new), *columns, *_rules(old, new), *_terms(old, new)]
     return sorted(found, key=lambda change: KINDS.index(change.kind))
+
+
+_WIDENED = "widened with the next batch"
+
+
+def _ordering(change: Change, new: Contract) -> Change:
+    """A column that orders the versions of a key is part of what the state is sorted by: that cannot be widened."""
+    if change.text.endswith(_WIDENED) and change.where in new.sequence:
+        return Change("breaking", change.where, change.text.replace(_WIDENED, "it orders the versions of a key"))
+    return change
 
 
 def _basics(old: Contract, new: Contract) -> Iterator[Change]:
@@ -101,8 +113,14 @@ def _columns(old: Sequence[Column], new: Sequence[Column], inside: str) -> Itera
 def _column(old: Column, new: Column, where: str) -> Iterator[Change]:
     if old.children and new.children and _shell(old) == _shell(new):
         yield from _columns(old.children, new.children, f"{where}.")
+    elif old.type != new.type and "." not in where and keeps_values(old.type, new.type):
+        yield Change("forward-only", where, f"was {old.type}, is {new.type}: {_WIDENED}")
     elif old.type != new.type:
-        widened = " (wider, but Delta holds rows of the old type)" if is_wider(old.type, new.type) else ""
+        widened = (
+            " (wider, but rows of the old type hold less than their records say)"
+            if is_wider(old.type, new.type) and "." not in where
+            else ""
+        )
         yield Change("breaking", where, f"was {old.type}, is {new.type}{widened}")
     if old.source_name != new.source_name:
         yield Change("forward-only", where, f"was read from {old.source_name}, is read from {new.source_name}")
@@ -146,6 +164,12 @@ def is_wider(old: str, new: str) -> bool:
     return (old, new) in (("float", "double"), ("date", "timestamp"))
 
 
+def keeps_values(old: str, new: str) -> bool:
+    """Whether a value of the one type, cast to the other, is what its record would be read as: as `is_wider`, but for
+    float, which has rounded what double would not."""
+    return is_wider(old, new) and old != "float"
+
+
 def _rules(old: Contract, new: Contract) -> Iterator[Change]:
     before, after = _by_name(old), _by_name(new)
     for name in before.keys() - after.keys():
@@ -167,6 +191,8 @@ def _asked(item: RowRule | BatchCheck) -> tuple[Any, ...]:
 
 
 _TERMS = {
+    "rewritten_files": "what becomes of rewritten files",
+    "unknown_fields": "what becomes of unknown fields",
     "lateness": "the lateness horizon",
     "max_quarantined_percent": "the share of a batch that may be refused",
     "quarantine_warn": "the age from which a record in quarantine is warned of",
@@ -181,6 +207,9 @@ _TERMS = {
 }
 
 
+_OF_NEW_BATCHES = ("lateness", "encoding", "csv_delimiter", "rewritten_files", "unknown_fields")
+
+
 def _terms(old: Contract, new: Contract) -> Iterator[Change]:
     if old.partition != new.partition:
         text = f"was {old.partition}, is {new.partition}: what Dagster knows of its partitions begins anew"
@@ -188,6 +217,8 @@ def _terms(old: Contract, new: Contract) -> Iterator[Change]:
     for name, said in _TERMS.items():
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            kind: Kind = "forward-only" if name in ("lateness", "encoding", "csv_delimiter") else "compatible"
+            kind: Kind = "forward-only" if name in _OF_NEW_BATCHES else "compatible"
+            if (name, before) == ("unknown_fields", "add"):
+                kind = "breaking"  # the columns that were added leave the table
             is_text = name in ("grain", "description")
             yield Change(kind, name, f"{said} has changed" if is_text else f"{said} was {before}, is {after}")

@@ -22,6 +22,7 @@ from lakehouse.contracts.model import (
     Partition,
     Rewritten,
     Status,
+    UnknownFields,
 )
 from lakehouse.contracts.odcs import check_structure
 from lakehouse.contracts.problems import ContractError, Problem, choose
@@ -39,6 +40,7 @@ DELIVERIES = ("versions", "changes", "snapshot", "append")
 FORMATS = ("json", "csv")
 HISTORIES = ("current", "full")
 REWRITTEN = ("ignore", "re-ingest", "fail")
+UNKNOWN_FIELDS = ("rescue", "add", "fail")
 PARTITIONS = ("daily", "weekly", "monthly", "none")
 OWN_KEYS = (
     *(
@@ -56,6 +58,7 @@ OWN_KEYS = (
     "csv",
     "rewritten_files",
     *application.OWN_KEYS,
+    "unknown_fields",
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -220,6 +223,9 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         history=way.history,
         partition=way.partition,
         start=_start(document, place, settings),
+        unknown_fields=cast(
+            UnknownFields, _word(document, place, settings, "unknown_fields", UNKNOWN_FIELDS, "rescue") or "rescue"
+        ),
         rewritten_files=cast(
             Rewritten, _word(document, place, settings, "rewritten_files", REWRITTEN, "ignore") or "ignore"
         ),

@@ -19,6 +19,9 @@ Partition = Literal["daily", "weekly", "monthly"]
 Rewritten = Literal["ignore", "re-ingest", "fail"]
 """What becomes of a landed file whose content is another than when it was taken: `ignore` (said once, the records that
 were taken stay), `re-ingest` (its records are replaced), `fail` (nothing is taken until somebody decides)."""
+UnknownFields = Literal["rescue", "add", "fail"]
+"""What becomes of fields of a record that the contract does not know: `rescue` (kept in `_rescued`), `add` (a text column
+more), `fail` (the batch is held back)."""
 Cadence = Literal["hourly", "daily", "weekly"]
 Mask = Literal["hash", "partial", "redact"]
 Severity = Literal["error", "warning"]
@@ -66,6 +69,8 @@ class Column:
     """The (table, column) whose values this column refers to, such as `("stripe_customers", "customer_id")`."""
     line: int = 0
     """Where the column begins in the contract's file, from 1."""
+    is_added: bool = False
+    """Not in the contract's file: a field that arrived unasked, where the contract says `unknown_fields: add`."""
 
     @property
     def source_type(self) -> str:
@@ -200,6 +205,7 @@ class Contract:
     start: date | None
     """The first partition; None: the first landing day."""
     rewritten_files: Rewritten = "ignore"
+    unknown_fields: UnknownFields = "rescue"
     max_quarantined_percent: float
     """A batch is blocked when unreadable and rule-breaking records together exceed this share."""
     quarantine_warn: timedelta

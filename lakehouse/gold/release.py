@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
 from lakehouse.gold.serving import masks_digest, serving_query
-from lakehouse.silver import ledger, state
+from lakehouse.silver import evolution, ledger, state
 from lakehouse.silver.masks import KEYS_TABLE
 from lakehouse.storage import tables
 from lakehouse.storage.notes import last_commit
@@ -261,7 +261,7 @@ def heal(
         wanted = {contract.table, f"{contract.table}__quarantine"}
         wanted |= {contract.child_view(column).split(".")[1] for column in contract.child_tables}
         if not wanted <= have and tables.exists(spark, contract.state_table) and ledger.last_note(spark, contract):
-            state.ensure_views(spark, storage, contract)
+            state.ensure_views(spark, storage, evolution.with_added(spark, contract))
             done.append(contract.silver_table)
     for _ in range(3):  # another process may release while the views are made here
         release = current(spark)

@@ -21,6 +21,7 @@ from lakehouse.storage.tables import quote
 
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
 QUARANTINE_AGE = "quarantine_age"
+UNKNOWN_FIELDS = "unknown_fields"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
         "timeliness",
         False,
     )
+    if contract.unknown_fields != "rescue":
+        held = contract.unknown_fields == "fail"
+        then = "A batch with another one is held back." if held else "Another one is a column of text until it does."
+        named[UNKNOWN_FIELDS] = (f"The contract knows every field of the records. {then}", "consistency", held)
     if contract.freshness_fail:
         hours = contract.freshness_fail.total_seconds() / 3600
         named[FRESHNESS] = (

@@ -13,6 +13,7 @@ from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
 from lakehouse.silver import quarantine
+from lakehouse.silver.evolution import ContractChangedError
 from lakehouse.silver.quarantine import STATUS, Replay, Selection
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
@@ -206,7 +207,7 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
             for result in blocked.results:
                 yield _check(key, result)
             raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
-        except (TableShapeError, BasisError) as problem:
+        except (TableShapeError, BasisError, ContractChangedError) as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
         yield from _results(context, contract, spark, key, refined)
 

@@ -58,6 +58,12 @@ def last_note(spark: SparkSession, contract: Contract) -> tuple[int, dict[str, A
     return next(_committed(spark, contract), None)
 
 
+def version_of(spark: SparkSession, contract: Contract, after: int, attempt: str) -> int | None:
+    """The version of the state that an attempt to refine has committed after another one; None where it has not."""
+    newer = takewhile(lambda found: found[0] > after, _committed(spark, contract))
+    return next((version for version, note in newer if note.get("attempt") == attempt), None)
+
+
 def is_rebuilt_since(spark: SparkSession, contract: Contract, change: int) -> bool:
     """Whether the table was folded anew after a change, or has forgotten a delete that came after it: rows may be gone
     from it without a trace."""
@@ -96,7 +102,8 @@ def heal(spark: SparkSession, contract: Contract) -> int:
             for version, note in missing
         ]
         said = {"kind": "ledger", "table": contract.table, "silver_version": missing[0][0]}
-        tables.append(tables.local_rows(spark, rows, _COLUMNS), BATCHES, said)
+        turn = (f"ledger:{contract.table}", missing[0][0])  # whoever else heals it adds nothing
+        tables.append(tables.local_rows(spark, rows, _COLUMNS), BATCHES, said, turn)
     return len(missing)
 
 

@@ -436,9 +436,14 @@ def sequence_type(contract: Contract) -> str:
 def content_hash(contract: Contract) -> str:
     """SQL for a hash of the business columns. NULLs are hashed by place, since xxhash64 alone passes them over; nested
     values are hashed as the text that they arrived as."""
-    values = [_raw(column) if _is_nested(column) else quote(column.name) for column in contract.columns]
+    columns = [column for column in contract.columns if not column.is_added]
+    values = [_raw(column) if _is_nested(column) else quote(column.name) for column in columns]
     nulls = ", ".join(f"if({value} is null, '1', '0')" for value in values)
-    return f"xxhash64({', '.join(values)}, concat({nulls}))"
+    hashed = f"xxhash64({', '.join(values)}, concat({nulls}))"
+    # A record without a field has the hash that it had before anybody knew of the field.
+    more = [f"concat({literal(c.name + ':')}, {quote(c.name)})" for c in contract.columns if c.is_added]
+    added = f"nullif(concat_ws('\\n', {', '.join(more)}), '')"
+    return f"if({added} is null, {hashed}, xxhash64({hashed}, {added}))" if more else hashed
 
 
 def _violations(contract: Contract) -> str:

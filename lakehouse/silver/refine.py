@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial, reduce
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
@@ -19,7 +22,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
-from lakehouse.silver import horizon, ledger, quarantine, state
+from lakehouse.silver import evolution, horizon, ledger, quarantine, state
 from lakehouse.silver.fold import (
     DELETED,
     DISPOSITIONS,
@@ -39,11 +42,13 @@ from lakehouse.silver.parse import NOTHING, TRUNCATE, parse, sequence_of, sequen
 from lakehouse.silver.quarantine import Replay
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
-from lakehouse.storage.tables import quote
+from lakehouse.storage.tables import ConcurrentWriterError, lost_race, quote
 
 SAMPLES_PER_CHECK = 5
 INTERPRETED_UP_TO = 20_000
 """Records of a batch, up to which its plans are not compiled."""
+WAIT_FOR_ANOTHER = 120
+"""Seconds that a step waits for another one of the same table, which then leaves it nothing to do."""
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
 """Checks that may read whole tables."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
@@ -111,17 +116,58 @@ def refine(
     Idempotent, and safe to repeat after a crash at any point: the state's commit is what counts, what the quarantine has
     beyond it is taken back, and the ledger is healed from the state's notes.
 
-    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type) and
-    BasisError (its rows were made by another key, delivery, sequence or history).
+    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
+    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column, or its format
+    changed) and ConcurrentWriterError (another writer committed meanwhile, nothing was written by this one).
     """
+    with _sole_refiner(storage, contract):
+        return _refine(spark, storage, contract, run_id, silver_tables, full_refresh, replay)
+
+
+@contextmanager
+def _sole_refiner(storage: str, contract: Contract) -> Iterator[None]:
+    """One at a time a table, where storage is a local folder: two would share its staging. Ends with the process. What it
+    cannot see (another machine, a commit that the engine goes on with after its client has died), the turn finds out."""
+    if "://" in storage:
+        yield
+        return
+    path = Path(storage) / "_staging" / f"{contract.table}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=WAIT_FOR_ANOTHER)
+    except Timeout:
+        raise ConcurrentWriterError(
+            f"{contract.silver_table}: another process has been refining it for {WAIT_FOR_ANOTHER} s ({path} is locked); "
+            "nothing was written by this one. Run it again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refine(
+    spark: SparkSession,
+    storage: str,
+    contract: Contract,
+    run_id: str,
+    silver_tables: frozenset[str],
+    full_refresh: bool,
+    replay: Replay | None,
+) -> Refined | None:
+    """As `refine`, for whoever is the only one on this machine."""
     started = time.monotonic()
     _unstage(f"{storage}/_staging/{contract.table}")  # what a killed batch left
+    contract = evolution.with_added(spark, contract)
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
     quarantine.heal(spark, contract)
     state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
     ledger.heal(spark, contract)
     last = ledger.last_note(spark, contract)
+    # Where no note is in the log any more, the table's own version says what was read.
+    after = last[0] if last else tables.version(spark, contract.state_table)
     done, newest = pending_batch(spark, contract)
     pins = quarantine.pins(spark, contract)
     sent = quarantine.chosen(spark, contract, replay, pins) if replay is not None else None
@@ -134,10 +180,12 @@ def refine(
             state.ensure_views(spark, storage, contract)
         return None
     since = None if full_refresh or last is None else last[1]["batch"]
-    if since is not None and sent is None and _is_replaced(spark, contract, since):
+    if since is not None and sent is None and _must_fold_anew(spark, contract, since, last):
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
-    _refuse_other_basis(contract, previous)
+    if last is not None and not full_refresh:
+        _refuse_other_basis(contract, last[1])
+        evolution.refuse_changes(contract, last[1])
     change = _change_number(newest, last[1] if last else None)
     raw = _raw(spark, contract, since if sent is None else None, newest)
     if sent is not None and not full_refresh:
@@ -157,6 +205,11 @@ def refine(
         against = previous if sent is None else {"floor": previous.get("floor")}
         with _small(spark, landed):
             parsed = stage("parsed", _parsed(raw, contract, headers, against, carried))
+            unknown = evolution.unknown_fields(parsed) if contract.unknown_fields != "rescue" else {}
+            if contract.unknown_fields == "add" and (more := evolution.to_add(contract, unknown)):
+                contract = evolution.evolved(contract, evolution.added_columns(contract) | more)
+                parsed = stage("parsed_with_more", _parsed(raw, contract, headers, against, carried))
+                unknown = {field: file for field, file in unknown.items() if field not in more.values()}
             announced = _announced(parsed, contract, previous)
         events, others = _classify(stage, parsed, contract, held, days, last_day, announced)
         classified = stage("classified", events)
@@ -169,20 +222,27 @@ def refine(
         ):
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
+            if contract.unknown_fields != "rescue":
+                results.append(evolution.check_unknown(contract, unknown, newest))
         if sent is not None and since is not None:
             results = quarantine.of_replay(results, contract)
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
         moved = horizon.advance(contract, held, previous)
-        note = {
+        note: dict[str, Any] = {
             "kind": ledger.REFINE,
             "table": contract.table,
             "batch": newest,
             "change": change,
             "basis": basis(contract),
+            "format": contract.format,
+            "columns": evolution.declared(contract),
+            "added": evolution.added_columns(contract),
             "rows_by": rows_digest(contract) if previous.get("rows_by") in (None, rows_digest(contract)) else "several",
             "since": since,
+            "after": after,
+            "attempt": uuid.uuid4().hex,
             "landed": landed,
             "counts": counts,
             "rows_deleted": rows_deleted,
@@ -196,6 +256,8 @@ def refine(
             "committed_at": datetime.now(UTC).isoformat(),
         }
         refused = sum(counts[name] for name in ledger.REFUSED)
+        if not full_refresh and evolution.is_reshaped(spark, contract):  # now that the batch is not held back
+            state.reshape(spark, storage, contract)
         if replay is not None and sent is not None:
             told = quarantine.outcomes(sent, parsed, classified)
             if since is not None:  # a table that is folded anew counts all of its records again
@@ -204,11 +266,13 @@ def refine(
                 note |= {"kind": ledger.REPLAY, "was": was, "watermark": late, "last_day": previous.get("last_day")}
             quarantine.commit_outcomes(spark, contract, told, replay, newest, change, since is None)
         if sent is None or since is None:
-            _commit_quarantine(spark, contract, parsed, since, newest, change, refused)
+            _commit_quarantine(spark, contract, parsed, since, refused, note)
         _commit_state(spark, contract, classified, since, change, note)
+    version = ledger.version_of(spark, contract, after, note["attempt"])
+    if version is None:
+        raise lost_race(contract.state_table)
     if previous:
         horizon.forget(spark, contract, moved, ledger.change_of(previous))
-    version = ledger.last_note(spark, contract)
     results.append(quarantine.age(spark, contract, newest))
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
@@ -221,7 +285,7 @@ def refine(
     return Refined(
         table=contract.table,
         batch=newest,
-        version=version[0] if version else 0,
+        version=version,
         landed=landed,
         counts=counts,
         rows_deleted=rows_deleted,
@@ -267,8 +331,8 @@ class BasisError(Exception):
         )
 
 
-def _refuse_other_basis(contract: Contract, previous: dict[str, Any]) -> None:
-    made_by = previous.get("basis")
+def _refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
+    made_by = last.get("basis")
     if made_by is not None and made_by != basis(contract):
         raise BasisError(contract, made_by)
 
@@ -291,6 +355,22 @@ def _is_replaced(spark: SparkSession, contract: Contract, since: int) -> bool:
     """Whether bronze has, since then, replaced records that silver may hold: they are gone, so all is folded anew."""
     newer = takewhile(lambda found: found[1]["batch"] > since, notes(spark, contract.bronze_table))
     return any(note.get("replaced") for _, note in newer)
+
+
+def _must_fold_anew(
+    spark: SparkSession, contract: Contract, since: int, last: tuple[int, dict[str, Any]] | None
+) -> bool:
+    return _is_replaced(spark, contract, since) or _lost_quarantine(spark, contract, last)
+
+
+def _lost_quarantine(spark: SparkSession, contract: Contract, last: tuple[int, dict[str, Any]] | None) -> bool:
+    """Whether the quarantine was last written by a batch that lost its race for the state to the newest one there: what it
+    has of that one is not known, so all is folded anew."""
+    written = (note for _, note in notes(spark, contract.quarantine_table) if note.get("kind") == "quarantine")
+    held = next(written, None)
+    if held is None or last is None or "after" not in held:
+        return False
+    return bool(held["after"] == last[1].get("after") and held["batch"] != last[1]["batch"])
 
 
 def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
@@ -579,7 +659,7 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
 
 
 def _commit_quarantine(
-    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, batch: int, change: int, count: int
+    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, count: int, of: dict[str, Any]
 ) -> None:
     """Replaces what a batch that died before its commit may have left; then it is as if written once. A record that a fold
     anew refuses again has been in quarantine since it was refused first."""
@@ -594,7 +674,7 @@ def _commit_quarantine(
         "_file as file",
         "_position as position",
         "_arrived_on as arrived_on",
-        f"cast({batch} as bigint) as batch",
+        f"cast({of['batch']} as bigint) as batch",
         "current_timestamp() as quarantined_at",
     )
     if since is None and held is not None:
@@ -603,19 +683,23 @@ def _commit_quarantine(
         first = spark.table(contract.quarantine_table).groupBy(*known).agg(F.min("quarantined_at").alias("first_at"))
         refused = refused.join(first, [*known], "left").selectExpr(*columns)
     leftover = f"batch > {since}" if since is not None else "true"
-    note = {"kind": "quarantine", "table": contract.table, "batch": batch, "change": change, "records": count}
+    note = {name: of[name] for name in ("table", "batch", "change", "after")} | {"kind": "quarantine", "records": count}
     tables.replace_where(refused, contract.quarantine_table, leftover, note)
 
 
 def _commit_state(
     spark: SparkSession, contract: Contract, classified: DataFrame, since: int | None, batch: int, note: dict[str, Any]
 ) -> None:
+    """Commits the batch on the state that was read, or not at all: see `tables.Turn`."""
+    turn = (f"refine after:{contract.table}", int(note["after"]))
     shape = state.state_fields(contract)
     fields = [field.name for field in shape if field.name != "_batch"]
     rows = classified.where("_is_written").selectExpr(*map(quote, fields), f"cast({batch} as bigint) as _batch")
     if since is None:
-        is_reshaped = tables.has_other_types(spark, contract.state_table, shape)
-        tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None)
+        is_reshaped = tables.has_other_types(spark, contract.state_table, shape) or tables.has_other_columns(
+            spark, contract.state_table, shape
+        )
+        tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None, turn)
         return
     # By name: the state may still have a column that the contract has no more.
     update = "update set " + ", ".join(f"{quote(name)} = source.{quote(name)}" for name in rows.columns)
@@ -629,6 +713,7 @@ def _commit_state(
             f"{same_key} and target._sequence = source._sequence",
             f"when matched then {update}\n{insert}",
             note,
+            turn,
         )
     else:
         tables.merge(
@@ -637,4 +722,5 @@ def _commit_state(
             same_key,
             f"when matched and source._sequence > target._sequence then {update}\n{insert}",
             note,
+            turn,
         )

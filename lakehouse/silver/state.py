@@ -72,11 +72,13 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebu
     """Creates the state and quarantine tables, or adds the columns that they lack. Idempotent.
 
     Raises TableShapeError where a column has another type, unless the table is about to be rebuilt anyway: then the
-    rebuild's own commit changes it, so that readers keep the old rows until the new ones have passed their audit.
+    rebuild's own commit changes it, so that readers keep the old rows until the new ones have passed their audit; or it
+    is a wider one: then `reshape` changes it, once a batch has passed its audit.
     """
     fields = state_fields(contract)
     comment = f"State of silver.{contract.table}: visible rows, hidden repetitions and tombstones."
-    if not (is_rebuild and tables.has_other_types(spark, contract.state_table, fields)):
+    of = tables.has_other_types if is_rebuild else tables.has_wider_types
+    if not of(spark, contract.state_table, fields):
         tables.ensure(spark, storage, contract.state_table, fields, comment=comment, properties=_PROPERTIES)
     tables.ensure(
         spark,
@@ -85,6 +87,12 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebu
         QUARANTINE,
         comment=f"Records of {contract.table} that were not applied. One row per record.",
     )
+
+
+def reshape(spark: SparkSession, storage: str, contract: Contract) -> None:
+    """Gives the state the columns and the wider types that it lacks, and has its views show them. Idempotent."""
+    tables.ensure(spark, storage, contract.state_table, state_fields(contract), widen=True)
+    ensure_views(spark, storage, contract)
 
 
 def views(contract: Contract, is_resolved: bool) -> dict[str, str]:

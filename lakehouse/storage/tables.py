@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
 
+from lakehouse.contracts.changes import keeps_values
 from lakehouse.storage.notes import commit_note, last_commit, note_text
 
 
@@ -60,10 +61,13 @@ def ensure(
     *,
     comment: str = "",
     properties: dict[str, str] | None = None,
+    widen: bool = False,
 ) -> None:
     """Creates the table, or adds the columns that it lacks. Idempotent.
 
-    Raises TableShapeError where a column exists with another type: that is never changed silently.
+    Raises TableShapeError where a column exists with another type: that is never changed silently. With `widen`, a type
+    that became wider is changed, by rewriting the table in one commit. (In place, Delta 3.3 on Spark 3.5 widens whole
+    numbers up to int alone, by a preview feature that other readers refuse.)
     """
     if not exists(spark, table):
         _create(spark, storage, table, fields, comment, properties or {})
@@ -76,13 +80,14 @@ def ensure(
     if missing:
         spark.sql(f"alter table {table} add columns ({', '.join(field.ddl for field in missing)})")
     wanted = {field.name: _canonical(field.type) for field in fields if field.name in actual}
-    wrong = [
-        f"{name} is {actual[name]}, expected {kind}"
-        for name, kind in wanted.items()
-        if _canonical(actual[name]) != kind
-    ]
-    if wrong:
-        raise TableShapeError(table, wrong)
+    other = {name: kind for name, kind in wanted.items() if _canonical(actual[name]) != kind}
+    if other and not (widen and _are_wider(actual, other)):
+        raise TableShapeError(table, [f"{name} is {actual[name]}, expected {kind}" for name, kind in other.items()])
+    if other:
+        extra = [Field(name, kind) for name, kind in actual.items() if name not in wanted]
+        whole = [*fields, *extra]
+        frame = spark.table(table).selectExpr(*(f"cast({quote(f.name)} as {f.type}) as {quote(f.name)}" for f in whole))
+        overwrite(frame, table, fields=whole, turn=(f"widen after:{table}", version(spark, table)))
     _seen.add(seen)
 
 
@@ -92,10 +97,32 @@ _seen: set[tuple[str, str, tuple[Field, ...]]] = set()
 
 def has_other_types(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
     """Whether a column of an existing table has another type than `fields` says: only `overwrite` can change that."""
-    if not exists(spark, table):
-        return False
-    actual = {field.name: _canonical(field.dataType.simpleString()) for field in spark.table(table).schema}
+    actual = _types(spark, table)
     return any(actual[field.name] != _canonical(field.type) for field in fields if field.name in actual)
+
+
+def has_wider_types(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
+    """Whether columns of an existing table have other types than `fields` says, and all of those are wider ones."""
+    actual = _types(spark, table)
+    wanted = {field.name: _canonical(field.type) for field in fields if field.name in actual}
+    other = {name: kind for name, kind in wanted.items() if actual[name] != kind}
+    return bool(other) and _are_wider(actual, other)
+
+
+def _are_wider(actual: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(keeps_values(_canonical(actual[name]), kind) for name, kind in wanted.items())
+
+
+def has_other_columns(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
+    """Whether an existing table has a column that `fields` lacks: only `overwrite` can drop it."""
+    return not _types(spark, table).keys() <= {field.name for field in fields}
+
+
+def _types(spark: SparkSession, table: str) -> dict[str, str]:
+    """Column → type; of no table, nothing."""
+    if not exists(spark, table):
+        return {}
+    return {field.name: _canonical(field.dataType.simpleString()) for field in spark.table(table).schema}
 
 
 def _create(
@@ -148,7 +175,8 @@ class TableShapeError(Exception):
     def __init__(self, table: str, wrong: Iterable[str]) -> None:
         super().__init__(
             f"{table} has columns of another type than its contract: {'; '.join(wrong)}. "
-            "Materialize the table with full_refresh to rebuild it, or put the old type back into the contract."
+            f"Rebuild it (`lakehouse rebuild {table.partition('.')[2]}`, in Dagster full_refresh), or put the old type back "
+            "into the contract."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lakehouse.contracts.changes import Change, basis, compare, is_wider
+from lakehouse.contracts.changes import Change, basis, compare, is_wider, keeps_values
 from lakehouse.contracts.cli import contract as command
 from lakehouse.contracts.model import Contract
 from lakehouse_tests.silver.small import accepted, column, contract, items, key
@@ -35,6 +35,13 @@ def test_a_contract_has_no_change_from_itself() -> None:
         (things(column("note")), things(column("note", required=True)), "note", "forward-only"),
         (things(column("note", required=True)), things(column("note")), "note", "compatible"),
         (things(), things(delivery="append"), "delivery", "breaking"),
+        (things(column("n", "int")), things(column("n", "bigint")), "n", "forward-only"),
+        (things(column("n", "date")), things(column("n", "timestamp")), "n", "forward-only"),
+        (things(column("n", "int", required=True), sequence=["n"]),
+         things(column("n", "bigint", required=True), sequence=["n"]), "n", "breaking"),
+        (things(items("parts", column("n", "int"))), things(items("parts", column("n", "bigint"))), "parts.n", "breaking"),
+        (things(), things(unknown_fields="add"), "unknown_fields", "forward-only"),
+        (things(unknown_fields="add"), things(), "unknown_fields", "breaking"),
         (things(), things(history="full"), "history", "breaking"),
         (things(), things(lateness="9d"), "lateness", "forward-only"),
         (things(items("parts", column("sku"))), things(items("parts", column("no"))), "parts.sku", "breaking"),
@@ -81,6 +88,7 @@ def test_a_rule_that_asks_for_more_is_for_new_batches() -> None:
 )
 def test_which_types_are_wider(old: str, new: str, wider: bool) -> None:
     assert is_wider(old, new) is wider
+    assert keeps_values(old, new) is (wider and old != "float"), "0.1 as float is not 0.1 as double"
 
 
 def test_the_basis_is_what_rows_are_merged_by() -> None:

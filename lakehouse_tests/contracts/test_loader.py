@@ -58,7 +58,7 @@ def test_a_minimal_contract_gets_every_default(write: Write) -> None:
     assert (contract.history, contract.partition, contract.start) == ("current", None, None)
     assert (contract.encoding, contract.csv_delimiter, contract.max_quarantined_percent) == ("UTF-8", ",", 5.0)
     assert contract.lateness == timedelta(days=30)
-    assert contract.rewritten_files == "ignore"
+    assert (contract.rewritten_files, contract.unknown_fields) == ("ignore", "rescue")
     assert contract.freshness_fail is contract.cadence is contract.retention is None
     assert (contract.owner, contract.team) == ("tests@example.com", "Tests")
     assert contract.column("order_id").required, "a key column is required without saying so"
@@ -74,7 +74,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
                 DELIVERY,
                 "      delivery: versions\n      sequence: [updated_at]\n      lateness: 2w\n      history: full\n"
                 "      partition: weekly\n      start: 2025-11-24\n      encoding: latin-1\n"
-                "      rewritten_files: re-ingest\n"
+                "      rewritten_files: re-ingest\n      unknown_fields: add\n"
                 "      quarantine: {max_percent: 0.5, warn_after: 36h}\n",
             ),
             sla("{property: latency, value: 6, unit: h, element: orders.updated_at}"),
@@ -93,7 +93,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
     assert contract.column("amount").critical
     assert (contract.lateness, contract.history, contract.partition) == (timedelta(weeks=2), "full", "weekly")
     assert contract.quarantine_warn == timedelta(hours=36)
-    assert contract.rewritten_files == "re-ingest"
+    assert (contract.rewritten_files, contract.unknown_fields) == ("re-ingest", "add")
     assert (contract.start, contract.encoding, contract.max_quarantined_percent) == (
         date(2025, 11, 24),
         "ISO-8859-1",
@@ -157,6 +157,7 @@ PROBLEMS = {
     "lateness": (lakehouse("lateness: 30"), "lateness cannot be `30`", "lateness"),
     "start": (lakehouse("start: 24.11.2025"), "start cannot be `24.11.2025`", "start"),
     "rewritten_files": (lakehouse("rewritten_files: retake"), "rewritten_files cannot be `retake`", "rewritten_files"),
+    "unknown_fields": (lakehouse("unknown_fields: drop"), "unknown_fields cannot be `drop`", "unknown_fields"),
     "encoding": (lakehouse("encoding: utf-9"), "the encoding `utf-9` is unknown", "encoding"),
     "quarantine": (lakehouse("quarantine: {max: 5}"), "`max` is unknown to quarantine", "quarantine"),
     "share": (lakehouse("quarantine: {max_percent: 500}"), "`500` is no percentage", "quarantine"),

@@ -1,8 +1,10 @@
 """The one step of a silver table, end to end: landing, bronze, silver, on contracts as small as they can be."""
 
 import itertools
+import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,11 +15,12 @@ import pytest
 from lakehouse.bronze import ingest as bronze
 from lakehouse.bronze.landing import landed_files
 from lakehouse.contracts.model import Contract
+from lakehouse.engine import client
 from lakehouse.settings import settings
 from lakehouse.silver import ledger, refine
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
-from lakehouse.storage.tables import TableShapeError
+from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
 from lakehouse_tests.silver.small import accepted, column, contract, items, key, land, pii
 
 _names = (f"refined{number}" for number in itertools.count())
@@ -189,13 +192,14 @@ def test_a_column_of_another_type_needs_a_rebuild_which_shows_nothing_until_it_i
     shop = Shop(spark, tmp_path, old)
     assert shop.take(DAY, "a", [{"id": "1", "amount": "1.50", "gone": "x"}]) == {"applied": 1}
 
-    # A column more and a column less: nothing is rebuilt, and it is known that the first row has not seen the change.
+    # A column more: nothing is rebuilt, and it is known that the first row has not seen the change.
     assert not refine.is_outdated(spark, old)
-    shop.of = contract([key(), column("amount"), column("added", "int")], name=name, quarantine={"max_percent": 0})
-    assert shop.take(DAY, "b", [{"id": "2", "amount": "2.50", "added": 7, "gone": "y"}]) == {"applied": 1}
+    more = [key(), column("amount"), column("gone"), column("added", "int")]
+    shop.of = contract(more, name=name, quarantine={"max_percent": 0})
+    assert shop.take(DAY, "b", [{"id": "2", "amount": "2.50", "added": 7, "new": "y"}]) == {"applied": 1}
     assert shop.seen("id", "amount", "added", "_rescued") == [
         ("1", "1.50", None, None),
-        ("2", "2.50", 7, '{"gone":"y"}'),
+        ("2", "2.50", 7, '{"new":"y"}'),
     ]
     assert refine.is_outdated(spark, shop.of)
 
@@ -266,6 +270,81 @@ def test_records_that_bronze_replaced_are_gone_from_silver(spark: Any, tmp_path:
     assert done is not None
     assert done.is_rebuild
     assert shop.seen("id", "name") == [("2", "right")]
+
+
+@pytest.mark.parametrize("has_lock", [True, False], ids=["one machine", "two machines"])
+def test_two_that_refine_a_table_at_once_commit_it_once(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_lock: bool
+) -> None:
+    of = contract([key(), column("kind", quality=[accepted("a")])], name=next(_names), quarantine={"max_percent": 90})
+    shop = Shop(spark, tmp_path, of)
+    shop.take(DAY, "a", [{"id": "1", "kind": "a"}])
+    shop.ingest(DAY, "b", [{"id": "1", "kind": "a"}, {"id": "2", "kind": "a"}, {"id": "3", "kind": "odd"}])
+    if not has_lock:  # each sees the other's commits alone, when it has read all that it decides by
+        together = threading.Barrier(2)
+        commit, stage = refine._commit_quarantine, refine._stage
+
+        def commit_together(*given: Any) -> None:
+            together.wait(120)
+            commit(*given)
+
+        def stage_apart(stack: Any, session: Any, storage: str, table: str, *more: Any) -> Any:
+            return stage(stack, session, storage, f"{table}_{threading.get_ident()}", *more)
+
+        monkeypatch.setattr(refine, "_commit_quarantine", commit_together)
+        monkeypatch.setattr(refine, "_stage", stage_apart)
+        monkeypatch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
+
+    def attempt(_: int) -> object:
+        session = client.connect(settings())
+        try:
+            return refine.refine(session, settings().storage_dir, of, "run", frozenset({of.table}))
+        except ConcurrentWriterError as problem:
+            return problem
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(attempt, range(2)))
+    assert sum(isinstance(one, Refined) for one in ended) == 1, ended
+    (other,) = (one for one in ended if not isinstance(one, Refined))
+    assert other is None if has_lock else "Run it again" in str(other)
+    monkeypatch.undo()
+    assert shop.refine() is None
+    assert shop.seen("id", "kind") == [("1", "a"), ("2", "a")]
+    assert len(shop.quarantine()) == 1
+    assert [(row["landed"], row["applied"], row["quarantined"]) for row in shop.batches()] == [(1, 1, 0), (3, 1, 1)]
+
+
+def test_a_quarantine_that_a_loser_wrote_is_written_anew(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = contract([key(), column("kind", quality=[accepted("a")])], name=next(_names), quarantine={"max_percent": 90})
+    shop = Shop(spark, tmp_path, of)
+    shop.take(DAY, "a", [{"id": "1", "kind": "a"}])
+    shop.ingest(DAY, "b", [{"id": "2", "kind": "odd"}, {"id": "2", "kind": "a"}])
+    late = refine._commit_quarantine
+
+    def overtaken(*given: Any) -> None:
+        """While the first has read batch b, another takes b and c; then the first goes on where it stood."""
+        monkeypatch.setattr(refine, "_commit_quarantine", late)
+        monkeypatch.setattr(refine, "_unstage", lambda _: None)
+        shop.ingest(DAY, "c", [{"id": "3", "kind": "odd"}, {"id": "3", "kind": "a"}])
+        assert shop.refine() is not None
+        late(*given)
+
+    monkeypatch.setattr(refine, "_commit_quarantine", overtaken)
+    monkeypatch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
+    stage, count = refine._stage, itertools.count()
+    monkeypatch.setattr(
+        refine, "_stage", lambda stack, session, storage, table, *more: stage(
+            stack, session, storage, f"{table}_{next(count)}", *more)
+    )  # fmt: skip
+    with pytest.raises(ConcurrentWriterError):
+        shop.refine()
+    monkeypatch.undo()
+    assert len(shop.quarantine()) == 1, "the loser has written over what the other had"
+    assert shop.take(DAY, "d", [{"id": "4", "kind": "a"}])["applied"] == 4
+    assert len(shop.quarantine()) == 2
+    assert shop.seen("id") == [("1",), ("2",), ("3",), ("4",)]
 
 
 def products(**own: Any) -> Contract:

@@ -1,0 +1,186 @@
+"""Records, table and contract that do not agree on the columns: each case has a clear verdict."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.contracts.changes import rows_digest
+from lakehouse.contracts.model import Contract
+from lakehouse.settings import settings
+from lakehouse.silver import evolution, refine, state
+from lakehouse.silver.evolution import (
+    FormatChangedError,
+    LostColumnsError,
+    added_columns,
+    check_unknown,
+    evolved,
+    refuse_changes,
+    to_add,
+)
+from lakehouse.silver.refine import BatchBlockedError
+from lakehouse.storage.tables import TableShapeError
+from lakehouse_tests.silver.small import accepted, column, contract, key
+from lakehouse_tests.silver.test_refine import Shop
+
+_names = (f"evolved{number}" for number in itertools.count())
+DAY = "2025-03-05"
+
+
+def things(*columns: dict[str, Any], **own: Any) -> Contract:
+    return contract(
+        [key(), column("at", "timestamp", required=True), *columns],
+        **{"sequence": ["at"], "quarantine": {"max_percent": 50}} | own,
+    )
+
+
+def thing(number: int, hour: int, **more: Any) -> dict[str, Any]:
+    return {"id": str(number), "at": f"2025-03-01T{hour:02}:00:00Z"} | more
+
+
+# --- without Spark -------------------------------------------------------------------------------------------------
+
+
+def test_unknown_fields_become_columns_under_names_of_their_own() -> None:
+    of = things(column("size"), unknown_fields="add")
+    fields = dict.fromkeys(["colour", "Size", "unitPrice", "unit price", "???", "valid_from"], "a")
+    assert to_add(of, fields) == {"colour": "colour", "unit_price": "unitPrice"}
+    wider = evolved(of, {"colour": "colour"})
+    assert wider.column_names == ("id", "at", "size", "colour")
+    assert added_columns(wider) == {"colour": "colour"}
+    assert rows_digest(wider) == rows_digest(of), "the contract is what it was"
+    assert to_add(wider, {"colour": "b"}) == {}
+    assert len(to_add(of, dict.fromkeys((f"f{n}" for n in range(300)), "a"))) == evolution.ADDED_AT_MOST
+    assert evolved(of, {"colour": "size"}).column_names == of.column_names, "the contract reads that field by now"
+
+
+def test_what_is_said_of_unknown_fields_can_be_pasted() -> None:
+    of = replace(things(unknown_fields="add"), file=Path("shop_things.yaml"))
+    assert check_unknown(of, {}, 1).outcome == "pass"
+    said = check_unknown(evolved(of, {"unit_price": "unitPrice"}), {"???": "f.json"}, 1)
+    assert (said.outcome, said.value) == ("warn", 2)
+    assert "properties` in shop_things.yaml" in said.description
+    lines = "\n      - name: unit_price\n        logicalType: string\n        physicalName: 'unitPrice'"
+    assert said.description.endswith(lines)
+    assert "`???` (first in f.json). They stay in `_rescued`." in said.description
+    held = check_unknown(replace(of, unknown_fields="fail"), {"colour": "f.json"}, 1)
+    assert held.outcome == "fail"
+    assert "`colour` (first in f.json)" in held.sentence
+    assert "unknown_fields: rescue" in held.sentence
+
+
+def test_a_column_that_is_gone_is_told_from_one_that_is_called_otherwise() -> None:
+    old = things(column("note"), column("size", "int"))
+    last = {"columns": evolution.declared(old), "format": "json"}
+    refuse_changes(old, last)
+    refuse_changes(things(column("note"), column("size", "int"), column("more")), last)
+    refuse_changes(things(), {"batch": 1})  # a note from before columns were noted
+    with pytest.raises(LostColumnsError, match=r"`note` \(string\)\..*lakehouse rebuild shop_things"):
+        refuse_changes(things(column("size", "int")), last)
+    with pytest.raises(LostColumnsError, match=r"`note` \(string\), which is called `remark` now; `size` \(int\)\."):
+        refuse_changes(things(column("remark", physicalName="note")), last)
+    with pytest.raises(FormatChangedError, match=r"are json, and its contract 1\.0\.0 says csv"):
+        refuse_changes(things(column("note"), column("size", "int"), format="csv"), last)
+
+
+# --- with it -------------------------------------------------------------------------------------------------------
+
+
+def test_added_fields_are_columns_of_the_table_and_a_rebuild_gives_the_same(spark: Any, tmp_path: Path) -> None:
+    of = contract([key(), column("name")], name=next(_names), history="full", unknown_fields="add")
+    shop = Shop(spark, tmp_path, of)
+    columns = ("id", "name", "valid_from", "valid_to")
+    first = [{"id": "1", "name": "x"}, {"id": "2", "name": "y", "colour": "red"}]
+    assert shop.take("2025-03-05", "a", first) == {"applied": 2}
+    assert shop.seen("id", "colour", "_rescued") == [("1", None, None), ("2", "red", None)]
+    assert refine.refine(spark, settings().storage_dir, of, "run", frozenset()) is None
+    assert "colour" in spark.table(of.silver_table).columns, "a look that finds nothing leaves the view alone"
+
+    second = [{"id": "1", "name": "x"}, {"id": "2", "name": "y", "colour": "blue"}, {"id": "3", "unitPrice": 1.5}]
+    shop.ingest("2025-03-06", "b", second)
+    done = shop.refine()
+    assert done is not None
+    assert {name: count for name, count in done.counts.items() if count} == {"applied": 2, "noop": 1}
+    (said,) = (check for check in done.checks if check.name == "unknown_fields")
+    assert (said.outcome, said.value) == ("warn", 2)
+    assert "- name: unit_price" in said.description
+    seen = shop.seen(*columns, "colour", "unit_price")
+    assert [(row[0], row[4], row[5], row[3] is None) for row in seen] == [
+        ("1", None, None, True), ("2", "red", None, False), ("2", "blue", None, True), ("3", None, "1.5", True),
+    ]  # fmt: skip
+    assert not refine.is_outdated(spark, of)
+    assert shop.refine(full_refresh=True) is not None
+    assert shop.seen(*columns, "colour", "unit_price") == seen
+    state.ensure_views(spark, settings().storage_dir, evolution.with_added(spark, of))
+    assert shop.seen(*columns, "colour", "unit_price") == seen
+
+    # Declared at last, as it was added: nothing changes.
+    declared = [key(), column("name"), column("colour")]
+    shop.of = contract(declared, name=of.name, history="full", unknown_fields="add")
+    assert shop.take("2025-03-07", "c", [{"id": "1", "name": "x", "colour": "green"}]) == {"applied": 1}
+    assert [row[4] for row in shop.seen(*columns, "colour", "unit_price") if row[0] == "1"] == [None, "green"]
+
+
+def test_a_batch_with_unknown_fields_is_held_back_where_the_contract_says_so(spark: Any, tmp_path: Path) -> None:
+    of = things(column("kind", quality=[accepted("a", "b")]), name=next(_names), unknown_fields="fail")
+    shop = Shop(spark, tmp_path, of)
+    # What is refused anyway holds nobody up.
+    assert shop.take(DAY, "a", [thing(1, 1, kind="a"), thing(2, 1, kind="odd", colour="red")]) == {
+        "applied": 1, "quarantined": 1,
+    }  # fmt: skip
+    shop.ingest(DAY, "b", [thing(3, 2, kind="b", colour="red"), thing(4, 2)])
+    with pytest.raises(
+        BatchBlockedError, match=r"(?s)`colour` \(first in shop/evolved\d+/2025-03-05/b\).*- name: colour"
+    ):
+        shop.refine()
+    assert len(shop.seen("id")) == 1
+    shop.of = replace(of, unknown_fields="rescue")
+    assert shop.refine() is not None
+    assert shop.seen("id", "_rescued") == [("1", None), ("3", '{"colour":"red"}'), ("4", None)]
+
+
+def test_types_are_widened_in_one_commit_and_others_are_refused(spark: Any, tmp_path: Path) -> None:
+    name = next(_names)
+    shop = Shop(
+        spark, tmp_path, things(column("size", "int"), column("price", "decimal(6,2)"), column("on", "date"), name=name)
+    )
+    shop.take(DAY, "a", [thing(1, 1, size=1, price="1.50", on="2025-01-01")])
+    version = refine.ledger.last_note(spark, shop.of)
+    shop.of = things(column("size", "bigint"), column("price", "decimal(12,4)"), column("on", "date"), name=name)
+    assert shop.take(DAY, "b", [thing(2, 2, size=2**40, price="123456.7891")]) == {"applied": 1}
+    assert [(key, size, str(price)) for key, size, price in shop.seen("id", "size", "price")] == [
+        ("1", 1, "1.5000"), ("2", 2**40, "123456.7891"),
+    ]  # fmt: skip
+    assert version is not None
+    pinned = state.visible_rows(shop.of, version[0])
+    assert [row["size"] for row in spark.sql(pinned).collect()] == [1], "older versions stay readable"
+    done = shop.refine(full_refresh=True)
+    assert done is not None
+    assert done.counts["applied"] == 2
+    for narrower in (column("size", "int"), column("size", "string")):
+        shop.of = things(narrower, column("price", "decimal(12,4)"), column("on", "date"), name=name)
+        with pytest.raises(
+            TableShapeError, match=rf"size is bigint, expected {narrower['physicalType']}.*lakehouse rebuild"
+        ):
+            shop.refine()
+    ordered = [column("size", "bigint"), column("price", "decimal(12,4)"), column("on", "date")]
+    shop.of = contract([key(), column("at", "date", required=True), *ordered], name=name, sequence=["at"])
+    with pytest.raises(TableShapeError, match="at is timestamp, expected date"):
+        shop.refine()
+
+
+def test_a_renamed_column_is_refused_and_a_rebuild_is_the_migration(spark: Any, tmp_path: Path) -> None:
+    name = next(_names)
+    shop = Shop(spark, tmp_path, things(column("note"), column("gone"), name=name))
+    shop.take(DAY, "a", [thing(1, 1, note="x", gone="y")])
+    shop.of = things(column("remark", physicalName="note"), name=name)
+    shop.ingest(DAY, "b", [thing(2, 2, note="z")])
+    with pytest.raises(LostColumnsError, match=r"`note` \(string\), which is called `remark` now; `gone`"):
+        shop.refine()
+    assert shop.seen("id", "note") == [("1", "x")]
+    assert shop.refine(full_refresh=True) is not None
+    assert shop.seen("id", "remark", "_rescued") == [("1", "x", '{"gone":"y"}'), ("2", "z", None)]
+    assert not {"note", "gone"} & set(spark.table(shop.of.state_table).columns)
+    assert shop.take(DAY, "c", [thing(3, 3, note="w")]) == {"applied": 1}
