@@ -252,20 +252,22 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
         document = _envelope(document, contract)
         deleted = "coalesce(_op = 'd', false)"
         # A record that is null is what Kafka keeps of a deleted key; the event before it has said so.
-        about = f"case when _op = 't' then '{TRUNCATE}' when is_decoded and trim(record) = 'null' then '{NOTHING}' end"
-        partial = (
+        is_nothing = "(_document is null and is_decoded and trim(both ' \\t\\r' from record) = 'null')"
+        about = f"case when _op = 't' then '{TRUNCATE}' when {is_nothing} then '{NOTHING}' end"
+        is_partial = " or ".join(f"""contains(_content, '"{sign}"')""" for sign in _UNAVAILABLE[:2])
+        not_expected = (
             ""
             if contract.partial_rows
             else f"""
-            when _op <> 'd' and contains(_content, '"{_PLACEHOLDER}"')
+            when _op <> 'd' and ({is_partial})
             then 'a partial row, which the contract does not expect: write `partialRows: true` in it'"""
         )
         unreadable = f"""case
             when not is_decoded then 'bytes that are not text in the encoding of the contract'
-            when trim(record) = 'null' then null
+            when {is_nothing} then null
             when _document is null then 'not a JSON document'
             when _op is null or _op not in ('r', 'c', 'u', 'd', 't') then 'not a change event: op is none of r, c, u, d, t'
-            when _fields is null and _op <> 't' then 'a change event without a row'{partial}
+            when _fields is null and _op <> 't' then 'a change event without a row'{not_expected}
             end"""
     else:
         document = document.selectExpr("*", "record as _content", "_document as _fields")

@@ -280,6 +280,7 @@ def test_change_events(spark: Any) -> None:
         (change(None, old, new), "not a change event: op is none of r, c, u, d, t", None, []),
         (new, "not a change event: op is none of r, c, u, d, t", None, []),
         (" null", None, (None, None, False, None), []),
+        ("null\r", None, (None, None, False, None), []),
         ("nul", "not a JSON document", None, []),
         (
             change("u", old, {"id": "1", "name": "__debezium_unavailable_value"}),
