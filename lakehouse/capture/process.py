@@ -130,7 +130,10 @@ def _position(here: Settings, source: Source, is_anew: bool, files: Files) -> St
         postgres.check(connection, source, entry, held)
         if held and held.offset is not None and not is_anew:
             _check_position(connection, source, held)
-            return replace(held, files=())
+            # A table that is no longer captured misses changes from now on: named again, it needs a snapshot.
+            held = replace(held, files=(), tables=tuple(name for name in held.tables if name in names))
+            state.write(here, source.name, held)
+            return held
         held = held or state.new(source.name)
         reached = postgres.end_of_log(connection)
         if reached < held.lsn:

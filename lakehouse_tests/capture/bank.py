@@ -45,8 +45,8 @@ class Bank:
     def torment(
         self, load: Workload, transactions: int, remembered: int, kills: int, meanwhile: Callable[[], None]
     ) -> None:
-        """Transactions run, a column is added among them, and the capture is killed at random moments; `meanwhile` runs
-        beside. Returns when all of it is in landing and the capture has stopped."""
+        """Transactions run, a column is added among them, and the capture is killed at random moments; `meanwhile` is
+        done over and over beside. Returns when all of it is in landing and the capture has stopped."""
         load.run(transactions // 20, 1)  # a snapshot finds these, and others under way
         chance = random.Random(load.random.random())
         failures: list[BaseException] = []
@@ -71,12 +71,13 @@ class Bank:
             except BaseException as problem:
                 failures.append(problem)
 
-        threads = [threading.Thread(target=noted, args=(task,)) for task in (work, capture)]
+        threads = [threading.Thread(target=noted, args=(task,), daemon=True) for task in (work, capture)]
         for thread in threads:
             thread.start()
-        noted(meanwhile)
         for thread in threads:
-            thread.join()
+            while thread.is_alive() and not failures:
+                noted(meanwhile)
+                thread.join(0.5)
         assert not failures, failures
         load.remember()
         self.wait_for(load.mark())
@@ -99,7 +100,9 @@ class Bank:
         while time.monotonic() < deadline:
             held = state.read(settings(), self.source.name)
             if held and held.offset is not None and held.lsn >= lsn:
-                return
+                landing = Path(settings().landing_dir)  # files get their names a moment after they are known of
+                if not any((landing / unnamed).exists() for unnamed, _ in held.files):
+                    return
             time.sleep(0.05)
         raise AssertionError(f"not captured up to {lsn}: {lifecycle.logs(settings(), self.source.name)}")
 

@@ -122,6 +122,10 @@ def test_slots(database: Database, tmp_path: Path) -> None:
     assert "something else read it" in position()
     held = replace(held, lsn=asked.end_of_log(connection) + 1000)
     process._check_position(connection, of, held)
+    state.write(here, "shop", replace(held, tables=("public.good", "public.dropped")))
+    assert _position(here, of, files).tables == ("public.good",)
+    left = state.read(here, "shop")
+    assert left is not None and left.tables == ("public.good",), "named again, it needs a snapshot"
     two = replace(of, tables=(*of.tables, Table("public", "more", ("id",), "shop/more")))
     assert "Contracts have added public.more" in position(two)
     connection.run("insert into good select g, 0, '' from generate_series(1, 1000) as g")
