@@ -9,12 +9,12 @@ from lakehouse.contracts.model import Column
 from lakehouse.contracts.predicates import predicate_columns
 from lakehouse.contracts.problems import choose
 
-OWN_KEYS = ("deleteWhen", "truncateWhen", "trackedColumns", "untrackedColumns", "ignoreNulls", "partialRows")
+OWN_KEYS = ("delete_when", "truncate_when", "tracked_columns", "untracked_columns", "ignore_nulls", "partial_rows")
 _BY_DELIVERY = {
-    "deleteWhen": ("versions", "changes"),
-    "truncateWhen": ("versions", "changes"),
-    "ignoreNulls": ("versions", "changes"),
-    "partialRows": ("changes",),
+    "delete_when": ("versions", "changes"),
+    "truncate_when": ("versions", "changes"),
+    "ignore_nulls": ("versions", "changes"),
+    "partial_rows": ("changes",),
 }
 
 
@@ -43,24 +43,26 @@ def read_application(
         if key in settings and delivery is not None and delivery not in deliveries:
             message = f"`{key}` has no meaning for delivery {delivery}"
             document.add((*place, key), message, f"Remove it; it is for {' and '.join(deliveries)}")
-    tracked = _columns(document, (*place, "trackedColumns"), settings.get("trackedColumns"), columns)
-    untracked = _columns(document, (*place, "untrackedColumns"), settings.get("untrackedColumns"), columns)
-    for key in ("trackedColumns", "untrackedColumns"):
+    tracked = _columns(document, (*place, "tracked_columns"), settings.get("tracked_columns"), columns)
+    untracked = _columns(document, (*place, "untracked_columns"), settings.get("untracked_columns"), columns)
+    for key in ("tracked_columns", "untracked_columns"):
         if key in settings and history != "full":
             message = f"`{key}` says which changes make a version, and there are none"
             document.add((*place, key), message, "Write `history: full`, or remove it")
     if tracked and untracked:
-        document.add((*place, "untrackedColumns"), "tracked and untracked columns are both listed", "Keep one list")
+        document.add((*place, "untracked_columns"), "tracked and untracked columns are both listed", "Keep one list")
     keys = {column.name for column in columns if column.key_position is not None}
     if untracked and {column.name for column in columns} <= {*untracked, *keys}:
-        document.add((*place, "untrackedColumns"), "no column is left to be tracked", "Leave one out, or the key alone")
+        document.add(
+            (*place, "untracked_columns"), "no column is left to be tracked", "Leave one out, or the key alone"
+        )
     return Application(
-        delete_when=_condition(document, (*place, "deleteWhen"), settings.get("deleteWhen"), columns),
-        truncate_when=_condition(document, (*place, "truncateWhen"), settings.get("truncateWhen"), columns),
+        delete_when=_condition(document, (*place, "delete_when"), settings.get("delete_when"), columns),
+        truncate_when=_condition(document, (*place, "truncate_when"), settings.get("truncate_when"), columns),
         tracked_columns=tracked,
         untracked_columns=untracked,
-        ignore_nulls=_ignore_nulls(document, (*place, "ignoreNulls"), settings.get("ignoreNulls", False), columns),
-        partial_rows=_flag(document, (*place, "partialRows"), settings.get("partialRows", False)),
+        ignore_nulls=_ignore_nulls(document, (*place, "ignore_nulls"), settings.get("ignore_nulls", False), columns),
+        partial_rows=_flag(document, (*place, "partial_rows"), settings.get("partial_rows", False)),
     )
 
 

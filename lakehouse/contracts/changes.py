@@ -26,20 +26,13 @@ class Change:
 
 
 _BASIS = ("keys", "delivery", "sequence", "history")
-_OPTIONS = {
-    "deleteWhen": "delete_when",
-    "truncateWhen": "truncate_when",
-    "trackedColumns": "tracked_columns",
-    "untrackedColumns": "untracked_columns",
-    "ignoreNulls": "ignore_nulls",
-    "partialRows": "partial_rows",
-}
-"""What else rows are made by, where a contract says it: name in the contract → field."""
+_OPTIONS = ("delete_when", "truncate_when", "tracked_columns", "untracked_columns", "ignore_nulls", "partial_rows")
+"""What else rows are made by, where a contract says it."""
 
 
 def basis(contract: Contract) -> dict[str, Any]:
     """What the rows of a table are made by, as JSON can hold it: rows made by another one cannot be merged with."""
-    chosen = {name: _plain(value) for name, field in _OPTIONS.items() if (value := getattr(contract, field))}
+    chosen = {name: _plain(value) for name in _OPTIONS if (value := getattr(contract, name))}
     return {name: _plain(getattr(contract, name)) for name in _BASIS} | chosen
 
 

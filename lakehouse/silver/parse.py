@@ -260,7 +260,7 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
             if contract.partial_rows
             else f"""
             when _op <> 'd' and ({is_partial})
-            then 'a partial row, which the contract does not expect: write `partialRows: true` in it'"""
+            then 'a partial row, which the contract does not expect: write `partial_rows: true` in it'"""
         )
         unreadable = f"""case
             when not is_decoded then 'bytes that are not text in the encoding of the contract'

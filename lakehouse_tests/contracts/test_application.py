@@ -24,7 +24,7 @@ def test_nothing_said_is_whole_rows_of_which_every_column_counts() -> None:
 
 
 def test_every_option_is_read() -> None:
-    of = things(deleteWhen="op = 'D'", truncateWhen="op = 'T'", ignoreNulls=["size"])
+    of = things(delete_when="op = 'D'", truncate_when="op = 'T'", ignore_nulls=["size"])
     assert (of.delete_when, of.truncate_when, of.null_keeps, of.filled) == (
         "op = 'D'",
         "op = 'T'",
@@ -32,33 +32,33 @@ def test_every_option_is_read() -> None:
         ("size",),
     )
     assert of.keeps_events
-    assert things(ignoreNulls=True).null_keeps == ("name", "size", "op")
-    assert things(ignoreNulls=False).filled == ()
-    partial = things(partialRows=True, **CHANGES)
+    assert things(ignore_nulls=True).null_keeps == ("name", "size", "op")
+    assert things(ignore_nulls=False).filled == ()
+    partial = things(partial_rows=True, **CHANGES)
     assert (partial.filled, partial.null_keeps) == (("name", "size", "op"), ())
-    assert things(history="full", trackedColumns=["size"]).tracked == ("size",)
-    assert things(history="full", untrackedColumns=["size"]).tracked == ("name", "op")
+    assert things(history="full", tracked_columns=["size"]).tracked == ("size",)
+    assert things(history="full", untracked_columns=["size"]).tracked == ("name", "op")
 
 
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({"deleteWhen": "opp = 'D'"}, "`opp` is no column of this table. Perhaps"),
-        ({"deleteWhen": "count(*) > 1"}, "`deleteWhen` sees one row, and `COUNT(*)` needs more"),
-        ({"deleteWhen": True}, "`deleteWhen` cannot be `True`"),
-        ({"deleteWhen": "op ="}, "this is not Spark SQL"),
-        ({"truncateWhen": "op = 'T'", "delivery": "snapshot"}, "`truncateWhen` has no meaning for delivery snapshot"),
-        ({"deleteWhen": "op = 'D'", "delivery": "append"}, "`deleteWhen` has no meaning for delivery append"),
-        ({"partialRows": True}, "`partialRows` has no meaning for delivery versions"),
-        ({"partialRows": "yes"} | CHANGES, "`partialRows` cannot be `yes`"),
-        ({"ignoreNulls": "size"}, "`ignoreNulls` cannot be `size`"),
-        ({"ignoreNulls": ["sice"]}, "`sice` is no column of this table. Perhaps"),
-        ({"ignoreNulls": ["id"]}, "`id` is of the key"),
-        ({"ignoreNulls": ["size", "size"]}, "`size` is listed twice"),
-        ({"ignoreNulls": []}, "`ignoreNulls` cannot be `[]`"),
-        ({"trackedColumns": ["size"]}, "`trackedColumns` says which changes make a version, and there are none"),
-        ({"trackedColumns": ["size"], "untrackedColumns": ["name"], "history": "full"}, "are both listed"),
-        ({"untrackedColumns": ["name", "size", "op"], "history": "full"}, "no column is left to be tracked"),
+        ({"delete_when": "opp = 'D'"}, "`opp` is no column of this table. Perhaps"),
+        ({"delete_when": "count(*) > 1"}, "`delete_when` sees one row, and `COUNT(*)` needs more"),
+        ({"delete_when": True}, "`delete_when` cannot be `True`"),
+        ({"delete_when": "op ="}, "this is not Spark SQL"),
+        ({"truncate_when": "op = 'T'", "delivery": "snapshot"}, "`truncate_when` has no meaning for delivery snapshot"),
+        ({"delete_when": "op = 'D'", "delivery": "append"}, "`delete_when` has no meaning for delivery append"),
+        ({"partial_rows": True}, "`partial_rows` has no meaning for delivery versions"),
+        ({"partial_rows": "yes"} | CHANGES, "`partial_rows` cannot be `yes`"),
+        ({"ignore_nulls": "size"}, "`ignore_nulls` cannot be `size`"),
+        ({"ignore_nulls": ["sice"]}, "`sice` is no column of this table. Perhaps"),
+        ({"ignore_nulls": ["id"]}, "`id` is of the key"),
+        ({"ignore_nulls": ["size", "size"]}, "`size` is listed twice"),
+        ({"ignore_nulls": []}, "`ignore_nulls` cannot be `[]`"),
+        ({"tracked_columns": ["size"]}, "`tracked_columns` says which changes make a version, and there are none"),
+        ({"tracked_columns": ["size"], "untracked_columns": ["name"], "history": "full"}, "are both listed"),
+        ({"untracked_columns": ["name", "size", "op"], "history": "full"}, "no column is left to be tracked"),
         ({"ignoreNull": True}, "`ignoreNull` is unknown to lakehouse. Perhaps"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
@@ -75,13 +75,13 @@ def test_what_cannot_be_is_told_with_its_line_and_a_remedy(own: dict[str, Any], 
 @pytest.mark.parametrize(
     "own",
     [
-        {"deleteWhen": "op = 'D'"},
-        {"truncateWhen": "op = 'T'"},
-        {"ignoreNulls": True},
-        {"ignoreNulls": ["name"]},
-        {"trackedColumns": ["name"], "history": "full"},
-        {"untrackedColumns": ["name"], "history": "full"},
-        {"partialRows": True} | CHANGES,
+        {"delete_when": "op = 'D'"},
+        {"truncate_when": "op = 'T'"},
+        {"ignore_nulls": True},
+        {"ignore_nulls": ["name"]},
+        {"tracked_columns": ["name"], "history": "full"},
+        {"untracked_columns": ["name"], "history": "full"},
+        {"partial_rows": True} | CHANGES,
     ],
     ids=" ".join,
 )

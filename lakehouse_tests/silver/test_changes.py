@@ -101,22 +101,22 @@ def of_versions(**own: Any) -> Contract:
         column("state"),
         column("at", "int", required=True),
     ]
-    return contract(columns, name=next(_names), sequence=["at"], **{"deleteWhen": "state = 'gone'"} | own)
+    return contract(columns, name=next(_names), sequence=["at"], **{"delete_when": "state = 'gone'"} | own)
 
 
 KINDS = {
     "changes": (of_changes, {}, CHANGES),
-    "changes, history": (of_changes, {"history": "full", "trackedColumns": ["name"]}, CHANGES),
-    "partial rows": (of_changes, {"partialRows": True}, PARTIAL),
+    "changes, history": (of_changes, {"history": "full", "tracked_columns": ["name"]}, CHANGES),
+    "partial rows": (of_changes, {"partial_rows": True}, PARTIAL),
     "partial rows, history": (
         of_changes,
-        {"partialRows": True, "history": "full", "untrackedColumns": ["blob"]},
+        {"partial_rows": True, "history": "full", "untracked_columns": ["blob"]},
         PARTIAL,
     ),
-    "ignored nulls": (of_versions, {"ignoreNulls": True}, VERSIONS),
+    "ignored nulls": (of_versions, {"ignore_nulls": True}, VERSIONS),
     "ignored nulls, history": (
         of_versions,
-        {"ignoreNulls": ["name", "blob"], "history": "full", "trackedColumns": ["name"]},
+        {"ignore_nulls": ["name", "blob"], "history": "full", "tracked_columns": ["name"]},
         VERSIONS,
     ),
 }
@@ -209,7 +209,7 @@ DAYS = ("2025-03-01", "2025-03-20", "2025-04-20", "2025-04-21")
 )
 def test_beyond_the_horizon_nothing_is_kept_and_nothing_comes_back(spark: Any, tmp_path: Path, partial: bool) -> None:
     columns = [key(), column("name", required=True), column("blob")]
-    of = contract(columns, name=next(_names), delivery="changes", sequence=["source.lsn"], partialRows=partial)
+    of = contract(columns, name=next(_names), delivery="changes", sequence=["source.lsn"], partial_rows=partial)
     shop = Shop(spark, tmp_path, of)
     shop.take(DAYS[0], "a", [upsert(10), upsert(20, "b", AWAY if partial else "x"), upsert(11, key="2"),
                              delete(21, "2"), upsert(15, key="3")])  # fmt: skip
@@ -256,8 +256,8 @@ def row(number: int, day: int, name: str = "a") -> Record:
 
 REBUILT: dict[str, tuple[Contract, list[list[Record]]]] = {
     "versions, history, deletes and truncates": (
-        plain("versions", history="full", untrackedColumns=["at"], deleteWhen="name = 'gone'",
-              truncateWhen="name = 'all'"),
+        plain("versions", history="full", untracked_columns=["at"], delete_when="name = 'gone'",
+              truncate_when="name = 'all'"),
         [[row(1, 3), row(1, 6, "b"), row(2, 3, "gone"), row(3, 7)],
          [row(1, 4, "c"), row(2, 2), {"name": "all", "at": "2025-03-05"}, row(4, 4)]],
     ),

@@ -284,7 +284,7 @@ def test_change_events(spark: Any) -> None:
         ("nul", "not a JSON document", None, []),
         (
             change("u", old, {"id": "1", "name": "__debezium_unavailable_value"}),
-            "a partial row, which the contract does not expect: write `partialRows: true` in it",
+            "a partial row, which the contract does not expect: write `partial_rows: true` in it",
             None,
             [],
         ),
@@ -332,7 +332,7 @@ def test_an_update_with_another_key_before_it_tells_the_old_key(spark: Any) -> N
 def test_values_that_a_record_leaves_as_they_were(spark: Any) -> None:
     columns = [key(), column("name", required=True), column("size", "int", required=True), column("tags", "string"),
                column("mail", quality=[accepted("a@b")])]  # fmt: skip
-    of = contract(columns, delivery="changes", sequence=["source.lsn"], partialRows=True, ignoreNulls=["size"])
+    of = contract(columns, delivery="changes", sequence=["source.lsn"], partial_rows=True, ignore_nulls=["size"])
     away = "__debezium_unavailable_value"
     cases: list[tuple[dict[str, Any], list[str], list[str]]] = [
         ({"name": "x", "size": 1}, [], []),
@@ -357,8 +357,8 @@ def test_conditions_tell_deletes_and_truncates(spark: Any) -> None:
     of = contract(
         [key(), column("op"), column("at", "timestamp", required=True), column("name", required=True)],
         sequence=["at"],
-        deleteWhen="op = 'D' or name = 'gone'",
-        truncateWhen="op = 'T'",
+        delete_when="op = 'D' or name = 'gone'",
+        truncate_when="op = 'T'",
     )
     at = {"at": "2025-03-01T00:00:00Z"}
     cases: list[tuple[dict[str, Any], bool, str | None, list[str]]] = [
