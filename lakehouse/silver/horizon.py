@@ -23,7 +23,7 @@ looked for what can go), and where rows go after this commit, `forgotten`: the n
 tombstones."""
 
 
-def is_late(contract: Contract, previous: dict[str, Any], is_decided: str = "false") -> str:
+def is_late(contract: Contract, previous: dict[str, Any], is_decided: str | None = None) -> str:
     """SQL: whether a parsed record is older than the table goes back, as the note of the batch before says.
 
     A record that somebody decided about (`is_decided`, SQL) is not too late for that. Only the floor holds for it as
@@ -33,8 +33,8 @@ def is_late(contract: Contract, previous: dict[str, Any], is_decided: str = "fal
     watermark, floor = previous.get("watermark"), previous.get("floor")
     if watermark and has_event_time(contract):
         seconds = int(contract.lateness.total_seconds())
-        edge = f"timestamp'{watermark}' - make_dt_interval(0, 0, 0, {seconds})"
-        late.append(f"(_sequence.s0 < {edge} and not ({is_decided}))")
+        older = f"_sequence.s0 < timestamp'{watermark}' - make_dt_interval(0, 0, 0, {seconds})"
+        late.append(older if is_decided is None else f"({older} and not ({is_decided}))")
     if floor is not None:
         late.append(f"_sequence.s0 <= {_as_sequence(contract, floor)}")
     return f"coalesce({' or '.join(late)}, false)" if late else "false"

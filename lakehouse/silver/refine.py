@@ -431,7 +431,7 @@ def _parsed(
 ) -> DataFrame:
     """Parsed records with, for those that are not applied, `_refused`: their disposition. `carried`: see
     `quarantine.decided`."""
-    is_late = horizon.is_late(contract, previous, "_decision is not null" if carried else "false")
+    is_late = horizon.is_late(contract, previous, "_decision is not null" if carried else None)
     refused = f"""case
         when _unreadable is not null then '{REJECTED}'
         when size(_violations) > 0 then '{QUARANTINED}'

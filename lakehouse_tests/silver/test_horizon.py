@@ -43,6 +43,8 @@ def test_what_is_refused_as_too_late() -> None:
     timed, logged = things(sequence=["at"]), things(**CHANGES)
     assert horizon.is_late(timed, {}) == horizon.is_late(logged, NOTE) == "false"
     assert horizon.is_late(timed, NOTE).startswith("coalesce(_sequence.s0 < timestamp'2025-03-20 10:00:00.5' - ")
+    decided = horizon.is_late(timed, NOTE | {"floor": "2025-03-01"}, "is_decided")
+    assert "864000) and not (is_decided)) or _sequence.s0 <= " in decided, "the floor holds for what was decided too"
     assert horizon.is_late(logged, NOTE | {"floor": "21"}) == "coalesce(_sequence.s0 <= cast('21' as bigint), false)"
 
 
