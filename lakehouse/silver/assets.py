@@ -252,7 +252,9 @@ def _results(
 
 def _age(spark: Any, contract: Contract) -> list[CheckResult]:
     """How long records have waited until now, where there is a quarantine."""
-    return [quarantine.age(spark, contract, None)] if tables.exists(spark, contract.quarantine_table) else []
+    if not tables.exists(spark, contract.quarantine_table):
+        return []
+    return [quarantine.age(spark, contract, None, tables.exists(spark, contract.resolutions_table))]
 
 
 def _row_counts(spark: Any, names: Sequence[str]) -> dict[str, int]:

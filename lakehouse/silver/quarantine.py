@@ -341,22 +341,21 @@ def heal(spark: SparkSession, contract: Contract) -> bool:
     return is_healed
 
 
-def age(spark: SparkSession, contract: Contract, batch: int | None) -> CheckResult:
-    """The check of how long records have waited in quarantine; without a query, where none ever was there."""
+def age(spark: SparkSession, contract: Contract, batch: int | None, is_resolved: bool) -> CheckResult:
+    """The check of how long records have waited in quarantine; without a query, where none ever was there.
+    `is_resolved`: whether the table of decisions exists."""
     days = contract.quarantine_warn.total_seconds() / 86400
     old, text = 0, "No record waits in quarantine."
     if next(notes(spark, contract.quarantine_table), None) is not None:
         seconds = int(contract.quarantine_warn.total_seconds())
-        row = (
-            held(spark, contract)
-            .where(f"status <> '{DISMISSED}'")
-            .selectExpr(
-                "count(*) as records",
-                f"count_if(quarantined_at < current_timestamp() - make_dt_interval(0, 0, 0, {seconds})) as old",
-                "cast(min(quarantined_at) as date) as oldest",
-            )
-            .first()
-        )
+        waiting = spark.table(contract.quarantine_table)
+        if is_resolved:
+            waiting = spark.sql(records(contract, is_resolved)).where(f"status <> '{DISMISSED}'")
+        row = waiting.selectExpr(
+            "count(*) as records",
+            f"count_if(quarantined_at < current_timestamp() - make_dt_interval(0, 0, 0, {seconds})) as old",
+            "cast(min(quarantined_at) as date) as oldest",
+        ).first()
         assert row is not None
         if row["records"]:
             old = int(row["old"])

@@ -273,7 +273,8 @@ def _refine(
         raise lost_race(contract.state_table)
     if previous:
         horizon.forget(spark, contract, moved, ledger.change_of(previous))
-    results.append(quarantine.age(spark, contract, newest))
+    with _small(spark, refused):
+        results.append(quarantine.age(spark, contract, newest, pins.resolutions is not None or sent is not None))
     with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
         waiting: list[Future[Any]] = [
             pool.submit(state.ensure_views, spark, storage, contract),

@@ -105,7 +105,7 @@ def test_fixed_waived_and_late_records_come_back_at_their_own_place(spark: Any, 
     spark.sql(
         f"update {shop.of.quarantine_table} set quarantined_at = quarantined_at - interval 5 days where position > 5"
     )
-    aged = quarantine.age(spark, shop.of, None)
+    aged = quarantine.age(spark, shop.of, None, False)
     assert (aged.outcome, aged.value) == ("warn", 2)
     assert "7 record(s) wait" in aged.sentence and f"lakehouse quarantine list {shop.of.table}" in aged.sentence
 
@@ -202,6 +202,9 @@ def test_a_replay_is_audited_and_killed_anywhere_it_heals(
         ("refine", 3, 1),
         ("replay", 1, 1),
     ]
+    assert shop.current() == {"applied": 2, "quarantined": 1}
+    assert shop.outcome(shop.id_of('"3"')) == {"quarantined": 1}
+    assert not quarantine.heal(spark, shop.of), "a replay that changes no row is a commit all the same"
     assert shop.current() == {"applied": 2, "quarantined": 1}
 
 
