@@ -127,7 +127,7 @@ order by table_name, file, position"""
 @click.argument("table")
 @click.argument("ids", nargs=-1, required=True)
 def show(table: str, ids: tuple[str, ...]) -> None:
-    """Show records: masked, with every reason, where they came from, and what was done about them."""
+    """Show records, masked: why they are here, where from, and what was done."""
     here = settings()
     contract = _contract(load_all(here), table)
     spark = connect(here)
@@ -224,9 +224,9 @@ def fix(
 @_deciding
 @click.option("--replay", "at_once", is_flag=True, help="Replay them at once.")
 def waive(table: str, ids: tuple[str, ...], at_once: bool, **given: Any) -> None:
-    """Let records through in spite of what they break now, at the next replay. With --reason, in spite of that alone.
+    """Let records through in spite of what they break, at the next replay.
 
-    A record that cannot be read, or that lacks its key or its place in the order, can be fixed or dismissed only. A value
+    With --reason, in spite of that alone. A record that cannot be read, or that lacks its key or its place in the order, can be fixed or dismissed only. A value
     that is not of its column's type becomes null.
     """
     here, contract, spark, selection = _begin(table, ids, given)
@@ -276,7 +276,7 @@ quarantine.add_command(
     _plain_decision(
         ward.REOPENED,
         "Open again",
-        "Take back what was decided about records that are still in quarantine: fixes, waivers, dismissal.",
+        "Take back what was decided about records in quarantine: fixes, waivers, dismissal.",
     )
 )
 
@@ -288,9 +288,9 @@ quarantine.add_command(
 @_deciding
 @click.option("--dry-run", is_flag=True, help="Say what would still be refused, and do nothing.")
 def replay(table: str, ids: tuple[str, ...], dry_run: bool, **given: Any) -> None:
-    """Send records through the contract again, with the place in the order that they always had; one commit.
+    """Send records through the contract again, in one commit.
 
-    Without a choice, those that were fixed or waived since. With --all, also those about which nobody decided: after a
+    They have the place in the order that they always had. Without a choice, those that were fixed or waived since. With --all, also those about which nobody decided: after a
     change of the contract. Dismissed ones stay out, and so do those that were too late, unless fixed or waived. What still
     breaks a rule stays in quarantine. `lakehouse run` publishes the rest.
     """
