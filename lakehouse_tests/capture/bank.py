@@ -20,7 +20,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.settings import settings
 from lakehouse_tests.capture import replay, workload
 from lakehouse_tests.capture.database import Database
-from lakehouse_tests.capture.workload import TABLES, Workload
+from lakehouse_tests.capture.workload import TABLES, WHOLE_ROWS, Workload
 from lakehouse_tests.silver.small import column, contract, key
 
 _names = (f"bank{number}" for number in itertools.count())
@@ -112,7 +112,7 @@ class Bank:
 
 
 @contextmanager
-def open_bank(database: Database, folder: Path, whole_rows: tuple[str, ...] = ("entries",)) -> Iterator[Bank]:
+def open_bank(database: Database, folder: Path) -> Iterator[Bank]:
     """Tables, contracts and settings of a bank; its capture is ended by its pid, and its slot removed."""
     server = next(_names)
     (folder / "contracts").mkdir()
@@ -137,10 +137,11 @@ def open_bank(database: Database, folder: Path, whole_rows: tuple[str, ...] = ("
                 sequence=["source.commit_lsn", "source.lsn"],
                 history="full" if table == "accounts" else "current",
                 quarantine={"max_percent": 0},
+                partial_rows=table not in WHOLE_ROWS,
                 servers=[{"server": server, "type": "postgresql", **place, "customProperties": [own]}],
             )
         connection = database.connect()
-        workload.create(connection, whole_rows)
+        workload.create(connection)
         bank = Bank(database, server)
         try:
             yield bank

@@ -21,7 +21,7 @@ from lakehouse_tests.capture.workload import COLUMNS, TABLES, Workload
 
 @pytest.fixture
 def bank(spark: Any, tmp_path: Path) -> Iterator[Bank]:
-    with postgres() as database, open_bank(database, tmp_path, tuple(TABLES)) as found:
+    with postgres() as database, open_bank(database, tmp_path) as found:
         yield found
 
 
@@ -78,12 +78,12 @@ def prove(spark: Any, bank: Bank, load: Workload, transactions: int, remembered:
 
 
 def test_silver_equals_the_database_after_a_thousand_transactions(spark: Any, bank: Bank) -> None:
-    with Workload(bank.database, seed=1, keys=60, truncate_every=0) as load:
+    with Workload(bank.database, seed=1, keys=60) as load:
         prove(spark, bank, load, transactions=1000, remembered=8, kills=3)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(5400)
 def test_silver_equals_the_database_after_a_hundred_thousand_transactions(spark: Any, bank: Bank) -> None:
-    with Workload(bank.database, seed=2, keys=4000, truncate_every=0) as load:
+    with Workload(bank.database, seed=2, keys=4000, truncate_every=15_000) as load:
         prove(spark, bank, load, transactions=100_000, remembered=20, kills=30)

@@ -22,15 +22,19 @@ COLUMNS = {
 }
 
 
-def create(connection: Any, whole_rows: tuple[str, ...] = ("entries",)) -> None:
-    """Tables that identify their rows by whole rows, or by the key: large values that did not change arrive as
-    themselves from the one, and as a placeholder from the other."""
+WHOLE_ROWS = ("entries",)
+"""Tables that identify their rows by whole rows rather than by the key: large values that did not change arrive as
+themselves from the one, and as a placeholder from the other."""
+
+
+def create(connection: Any) -> None:
+    """Makes the tables, without rows."""
     for name, columns in TABLES.items():
         connection.run(f"create table {name} ({columns})")
         # Kept out of the row, and not compressed, however small: each one is a large value.
         connection.run(f"alter table {name} alter column note set storage external")
         connection.run(f"alter table {name} set (toast_tuple_target = 128)")
-    for name in whole_rows:
+    for name in WHOLE_ROWS:
         connection.run(f"alter table {name} replica identity full")
 
 
@@ -65,7 +69,7 @@ class Workload:
         every = max(1, transactions // moments)
         while self.committed - first < transactions:
             before = self.committed // every
-            if self.truncate_every and self.committed % self.truncate_every == self.truncate_every - 1:
+            if self.committed % self.truncate_every == self.truncate_every - 1:
                 self._alone(f"truncate {self.random.choice(['accounts', 'entries', 'accounts, entries'])}")
             elif self.random.random() < 0.5:
                 self._together()
