@@ -140,7 +140,8 @@ def _frame(spark: Any, cases: Sequence[Case], number: int, mode: Mode) -> Any:
             hashed = 0 if is_deleted else _number(event.content)
             if mode in ("tracked", *OF_FILLED) and not is_deleted:
                 hashed += _number(event.remark) << 40
-            values = [None if is_deleted or name in event.kept else getattr(event, name) for name in VALUES]
+            # A delete brings the row as it was, which is no value for those that come after it.
+            values = ["gone" if is_deleted else None if name in event.kept else getattr(event, name) for name in VALUES]
             where = (f"file-{number}", position, ",".join(event.kept), event.moved_from)
             rows.append((str(index), event.key, event.at, event.tie, is_deleted, hashed, *values, *where))
     frame = _sent(spark, rows, _SENT).selectExpr(

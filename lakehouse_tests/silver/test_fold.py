@@ -60,6 +60,11 @@ GOLDEN: dict[str, tuple[Sequence[Event], Any, Any]] = {
         ("C", ""),
         [(5, 20, "A", "y"), (20, None, "C", "")],
     ),
+    "a change of what is not tracked overwrites the version": (
+        [Event(5, "A", remark="x"), Event(10, "A", remark="z"), Event(7, "A", remark="y")],
+        ("A", "z"),
+        [(5, None, "A", "z")],
+    ),
     "a late event bisects a closed run": (
         [Event(5, "A"), Event(10, "A"), Event(15, "A"), Event(20, "C"), Event(12, "B")],
         ("C", ""),
