@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -328,8 +329,14 @@ def test_a_file_dropped_in_landing_reaches_readers_with_no_hand(shop: Shop) -> N
             time.sleep(5)
         assert len(found) == 1
     finally:
-        os.killpg(daemon.pid, signal.SIGTERM)
-        daemon.wait(timeout=60)
+        daemon.send_signal(
+            signal.SIGINT
+        )  # to it alone: its children wait for its word, and it for them, if all are told
+        try:
+            daemon.wait(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(daemon.pid, signal.SIGKILL)
 
 
 def test_a_killed_engine_is_replaced(shop: Shop) -> None:
