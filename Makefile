@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test lint unit soak bench lock clean
+.PHONY: setup run ui test lint unit soak bench bench-changes lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -45,6 +45,9 @@ soak: setup ## Long runs at random moments and with random data; each prints its
 
 bench: setup ## The product against a plain PySpark script, on the same year
 	$(BIN)/python -m benchmarks.year
+
+bench-changes: setup ## What 10,000 changes cost tables of 200,000 rows, of ten and of a hundred times as many
+	$(BIN)/python -m benchmarks.changes
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra cdc --extra dev --generate-hashes --python-version 3.11 --quiet \

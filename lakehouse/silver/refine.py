@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial, reduce
@@ -22,7 +22,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
-from lakehouse.silver import evolution, horizon, ledger, quarantine, state
+from lakehouse.silver import evolution, horizon, ledger, quarantine, reach, state
 from lakehouse.silver.fold import (
     DELETED,
     DISPOSITIONS,
@@ -46,7 +46,7 @@ from lakehouse.storage.tables import ConcurrentWriterError, lost_race, quote
 
 SAMPLES_PER_CHECK = 5
 INTERPRETED_UP_TO = 20_000
-"""Records of a batch, up to which its plans are not compiled."""
+"""Records of a batch, or that a table has taken in all, up to which plans over them are not compiled."""
 WAIT_FOR_ANOTHER = 120
 """Seconds that a step waits for another one of the same table, which then leaves it nothing to do."""
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
@@ -197,13 +197,16 @@ def _refine(
         since, previous, last_day = None, {}, None
         raw = _raw(spark, contract, None, newest)
         landed, days, headers = _overview(raw)
-    with ExitStack() as stack:
+    taken = landed + (previous.get("taken", INTERPRETED_UP_TO) if since is not None else 0)
+    is_small = taken <= INTERPRETED_UP_TO
+    with _small(spark, taken), ExitStack() as stack:
+        small = nullcontext if is_small else partial(_small, spark, landed)
         held = spark.table(contract.state_table) if since is not None else None
         stage = partial(_stage, stack, spark, storage, contract.table)
         raw, carried = quarantine.decided(spark, contract, raw, pins)
         # Nobody judges lateness a second time; but what the state has forgotten, it cannot weigh against.
         against = previous if sent is None else {"floor": previous.get("floor")}
-        with _small(spark, landed):
+        with small():
             parsed = stage("parsed", _parsed(raw, contract, headers, against, carried))
             unknown = evolution.unknown_fields(parsed) if contract.unknown_fields != "rescue" else {}
             if contract.unknown_fields == "add" and (more := evolution.to_add(contract, unknown)):
@@ -211,14 +214,14 @@ def _refine(
                 parsed = stage("parsed_with_more", _parsed(raw, contract, headers, against, carried))
                 unknown = {field: file for field, file in unknown.items() if field not in more.values()}
             announced = _announced(parsed, contract, previous)
-        events, others = _classify(stage, parsed, contract, held, days, last_day, announced)
+        events, others, within = _classify(stage, parsed, contract, held, days, last_day, announced, small)
         classified = stage("classified", events)
-        with _small(spark, landed):
+        with small():
             counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
         with (
             nullcontext()
             if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks)
-            else _small(spark, landed)
+            else small()
         ):
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
@@ -244,6 +247,7 @@ def _refine(
             "after": after,
             "attempt": uuid.uuid4().hex,
             "landed": landed,
+            "taken": taken,
             "counts": counts,
             "rows_deleted": rows_deleted,
             "watermark": _latest(previous.get("watermark"), watermark),
@@ -267,7 +271,7 @@ def _refine(
             quarantine.commit_outcomes(spark, contract, told, replay, newest, change, since is None)
         if sent is None or since is None:
             _commit_quarantine(spark, contract, parsed, since, refused, note)
-        _commit_state(spark, contract, classified, since, change, note)
+        _commit_state(spark, contract, classified, since, change, note, within)
     version = ledger.version_of(spark, contract, after, note["attempt"])
     if version is None:
         raise lost_race(contract.state_table)
@@ -519,8 +523,10 @@ def _classify(
     days: list[date],
     last_day: date | None,
     announced: _Announced,
-) -> tuple[DataFrame, DataFrame | None]:
-    """(usable records as events with their disposition; for snapshots, also the records that change nothing)."""
+    small: Callable[[], AbstractContextManager[None]],
+) -> tuple[DataFrame, DataFrame | None, str | None]:
+    """(usable records as events with their disposition; for snapshots, also the records that change nothing; SQL over the
+    state as `target`: the part that the events can touch, where it is not all of it)."""
     columns = [*contract.column_names, *technical(contract)]
     about_rows = parsed.where("_refused is null and _without_row is null")
     events = about_rows.selectExpr(*map(quote, columns), "true as _is_record")
@@ -539,6 +545,11 @@ def _classify(
     if announced.has_moves:
         moving = about_rows.selectExpr(*map(quote, columns), "true as _is_record", "_old_key")
         events = events.unionByName(moved_deletes(moving).drop("_old_key"))
+    within: str | None = None
+    if held is not None and contract.delivery != "snapshot" and not announced.new:
+        with small():
+            within = reach.of_events(events, contract)
+        held = held.alias("target").where(within) if within else held
     if announced.truncates:
         truncates = announced.frame(parsed.sparkSession, contract)
         events = events.unionByName(truncate_deletes(events, held if announced.new else None, truncates, keys))
@@ -548,7 +559,7 @@ def _classify(
         )
     else:
         folded = fold_current(events, held, keys)
-    return folded, others
+    return folded, others, within
 
 
 def _summary(
@@ -689,9 +700,15 @@ def _commit_quarantine(
 
 
 def _commit_state(
-    spark: SparkSession, contract: Contract, classified: DataFrame, since: int | None, batch: int, note: dict[str, Any]
+    spark: SparkSession,
+    contract: Contract,
+    classified: DataFrame,
+    since: int | None,
+    batch: int,
+    note: dict[str, Any],
+    within: str | None,
 ) -> None:
-    """Commits the batch on the state that was read, or not at all: see `tables.Turn`."""
+    """Commits the batch on the state that was read, or not at all: see `tables.Turn`. `within`: see `_classify`."""
     turn = (f"refine after:{contract.table}", int(note["after"]))
     shape = state.state_fields(contract)
     fields = [field.name for field in shape if field.name != "_batch"]
@@ -700,13 +717,16 @@ def _commit_state(
         is_reshaped = tables.has_other_types(spark, contract.state_table, shape) or tables.has_other_columns(
             spark, contract.state_table, shape
         )
-        tables.overwrite(rows, contract.state_table, note, shape if is_reshaped else None, turn)
+        laid_out = reach.laid_out(rows, contract.keys, note["landed"])
+        tables.overwrite(laid_out, contract.state_table, note, shape if is_reshaped else None, turn)
         return
     # By name: the state may still have a column that the contract has no more.
     update = "update set " + ", ".join(f"{quote(name)} = source.{quote(name)}" for name in rows.columns)
     values = ", ".join(f"source.{quote(name)}" for name in rows.columns)
     insert = f"when not matched then insert ({', '.join(map(quote, rows.columns))}) values ({values})"
     same_key = " and ".join(f"target.{quote(key)} = source.{quote(key)}" for key in contract.keys)
+    if within:
+        same_key = f"{within} and {same_key}"
     if contract.keeps_events:
         tables.merge(
             rows,

@@ -11,7 +11,11 @@ from lakehouse.silver.quarantine import STATUS, records
 from lakehouse.storage import tables
 from lakehouse.storage.tables import Field, quote
 
-_PROPERTIES = {"delta.dataSkippingNumIndexedCols": "8"}
+_PROPERTIES = {
+    "delta.dataSkippingNumIndexedCols": "8",
+    # A change marks the row that it replaces, instead of rewriting the file around it.
+    "delta.enableDeletionVectors": "true",
+}
 
 QUARANTINE = (
     Field("record", "string", "The record as it arrived."),
