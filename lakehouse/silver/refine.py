@@ -218,11 +218,7 @@ def _refine(
         classified = stage("classified", events)
         with small():
             counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
-        with (
-            nullcontext()
-            if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks)
-            else small()
-        ):
+        with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
             if contract.unknown_fields != "rescue":
