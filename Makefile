@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 HOME_DIR ?= $(or $(LAKEHOUSE_HOME),$(CURDIR)/.lakehouse)
 BIN := .venv/bin
+# Test files at once, each worker with an engine of its own: some 4 GB of memory apiece.
+WORKERS ?= 2
 export LAKEHOUSE_HOME := $(abspath $(HOME_DIR))
 export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
@@ -35,7 +37,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint ## Lint, types, import contracts, and all tests
-	$(BIN)/pytest -q --durations=15
+	$(BIN)/pytest -q --durations=15 --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 unit: setup ## The tests that need no Spark
 	$(BIN)/pytest -q -m "not engine and not e2e and not soak"

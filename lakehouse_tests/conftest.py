@@ -19,12 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # whoever uses Spark has the mark, also without saying so
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
-    items.sort(key=lambda item: next((n for n, part in enumerate(_LAST, 1) if part in item.path.as_posix()), 0))
+    items.sort(key=lambda item: next((n for part, n in _PLACES.items() if part in item.path.as_posix()), 0))
 
 
-_LAST = ("lakehouse_tests/silver/test_crashes", "lakehouse_tests/engine/", "lakehouse_tests/e2e/")
-"""Tests that come after those that share one engine: of the engine, which kill engines and close sessions, and then
-those that run for minutes on an engine of their own, while the shared one ends for being idle."""
+_PLACES = {"lakehouse_tests/e2e/": -2, "lakehouse_tests/silver/test_crashes": -1, "lakehouse_tests/engine/": 1}
+"""What runs before and after the rest: first the files that take minutes on engines of their own, so that no worker
+is left with one at the end; last those that kill engines and close sessions, which the others share."""
 
 
 @pytest.fixture(scope="session", autouse=True)

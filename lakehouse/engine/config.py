@@ -84,6 +84,8 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.ui.retainedStages": "20",
         "spark.ui.retainedTasks": "1000",
         # -- Delta and a catalog that outlives the process
+        # A step's few hundred generated classes come back at the next batch; by default a hundred are kept, and made anew.
+        "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.catalogImplementation": "hive",

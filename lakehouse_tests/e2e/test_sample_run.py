@@ -329,11 +329,10 @@ def test_a_file_dropped_in_landing_reaches_readers_with_no_hand(shop: Shop) -> N
             time.sleep(5)
         assert len(found) == 1
     finally:
-        daemon.send_signal(
-            signal.SIGINT
-        )  # to it alone: its children wait for its word, and it for them, if all are told
+        # To it alone: its children wait for its word, and it for each of them up to a minute.
+        daemon.send_signal(signal.SIGINT)
         try:
-            daemon.wait(timeout=60)
+            daemon.wait(timeout=150)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(daemon.pid, signal.SIGKILL)
