@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse.automation.maintenance import maintenance_assets, maintenance_schedule
 from lakehouse.automation.schedules import jobs, schedules
 from lakehouse.automation.sensors import pending_work
 from lakehouse.bronze.assets import bronze_assets, first_periods
@@ -27,6 +28,7 @@ def build(config: Settings) -> dg.Definitions:
             *bronze_assets(list(contracts.values()), starts),
             *silver_assets(list(contracts.values())),
             *gold_assets(contracts, config),
+            *maintenance_assets(contracts, config),
         ]
         assets = dg.with_source_code_references(assets)
     all_jobs = jobs(contracts)
@@ -34,7 +36,7 @@ def build(config: Settings) -> dg.Definitions:
         assets=assets,
         jobs=all_jobs,
         sensors=[pending_work],
-        schedules=schedules(contracts, all_jobs, starts),
+        schedules=[*schedules(contracts, all_jobs, starts), maintenance_schedule()],
         resources={"engine": Engine(), "dbt_cli": dbt_resource(config)},
         # Small steps of one shared engine: a process each would cost more than the work itself.
         executor=dg.in_process_executor,

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     """Captured changes are put into landing at most so often: a file a table."""
     cdc_max_retained_mb: float = Field(default=1024, gt=0)
     """`lakehouse cdc status` warns when a replication slot keeps more of the database's log (in MiB) than this."""
+    releases_kept_days: int = Field(default=30, ge=0)
+    """Maintenance keeps the files of every release of so many days, and of the one in force: `release rollback` goes back
+    to any of them."""
     dbt_target: str = "prod"
     """The dbt target that Dagster builds: `prod`, or `dev` (own schemas, recent days only)."""
 

@@ -1,7 +1,7 @@
 """Materialize what is pending, through Dagster, in this process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -11,7 +11,7 @@ from lakehouse.automation.instance import STARTED_BY
 from lakehouse.automation.pending import Pending, Stretch, bronze_runs
 from lakehouse.contracts.model import Contract
 
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -76,19 +76,16 @@ def plan_runs(
     runs: list[Planned] = []
     last: dict[str, str] = {}
     for stretch in bronze_runs(pending, contracts):
-        runs.append(_bronze_run(stretch, last.get(stretch.table)))
+        runs.append(bronze_run(stretch, last.get(stretch.table)))
         last[stretch.table] = runs[-1].title
     graph = repository.asset_graph
     for table in pending.silver:
         node = graph.get(dg.AssetKey(["silver", table]))
         parents = {key.path[1] for key in node.parent_keys if key.path[0] == "silver"}
         after = {f"silver {parent}" for parent in parents if parent in pending.silver} | {last.get(table, "")}
-        runs.append(Planned(f"silver {table}", tuple(sorted(node.execution_set_asset_keys)), frozenset(after - {""})))
-    if pending.gold is not None:
-        groups = {"staging", "gold", "serving"}
-        gold = [node.key for node in graph.asset_nodes if node.group_name in groups and node.is_materializable]
-        if gold:
-            runs.append(Planned(GOLD, tuple(sorted(gold)), frozenset(run.title for run in runs)))
+        runs.append(silver_run(table, frozenset(after - {""}), repository))
+    if pending.gold is not None and (gold := gold_run(repository, frozenset(run.title for run in runs))):
+        runs.append(gold)
     return runs
 
 
@@ -103,20 +100,40 @@ def plan_replay(table: str, replay: dict[str, Any], repository: dg.RepositoryDef
 
 
 def _silver_run(title: str, table: str, config: dict[str, Any], repository: dg.RepositoryDefinition | Any) -> Planned:
-    keys = repository.asset_graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys
-    return Planned(title, tuple(sorted(keys)), config={"ops": {f"silver__{table}": {"config": config}}})
+    return replace(
+        silver_run(table, frozenset(), repository),
+        title=title,
+        config={"ops": {f"silver__{table}": {"config": config}}},
+    )
 
 
-def _bronze_run(stretch: Stretch, before: str | None) -> Planned:
-    """`before`: the title of the table's run for its stretch before this one."""
+def bronze_run(stretch: Stretch, before: str | None, config: dict[str, Any] | None = None) -> Planned:
+    """`before`: the title of the table's run for its stretch before this one; `config`: see `BronzeConfig`."""
     title, assets = f"bronze {stretch.table}", (dg.AssetKey(["bronze", stretch.table]),)
     after = frozenset({before} if before else ())
+    ops = {"ops": {f"bronze__{stretch.table}": {"config": config}}} if config else {}
     if stretch.first is None or stretch.last is None:
-        return Planned(title, assets, after)
+        return Planned(title, assets, after, config=ops)
     first, last = stretch.first.isoformat(), stretch.last.isoformat()
     if first == last:
-        return Planned(f"{title} {first}", assets, after, partition_key=first)
-    return Planned(f"{title} {first} to {last}", assets, after, tags={_RANGE_START: first, _RANGE_END: last})
+        return Planned(f"{title} {first}", assets, after, partition_key=first, config=ops)
+    return Planned(f"{title} {first} to {last}", assets, after, {RANGE_START: first, RANGE_END: last}, config=ops)
+
+
+def silver_run(table: str, after: frozenset[str], repository: dg.RepositoryDefinition | Any) -> Planned:
+    """Of a table and its quarantine."""
+    keys = repository.asset_graph.get(dg.AssetKey(["silver", table])).execution_set_asset_keys
+    return Planned(f"silver {table}", tuple(sorted(keys)), after)
+
+
+def gold_run(
+    repository: dg.RepositoryDefinition | Any, after: frozenset[str] = frozenset(), config: dict[str, Any] | None = None
+) -> Planned | None:
+    """Of all models and the release; `config`: see `GoldConfig`. None where there is no gold."""
+    groups = {"staging", "gold", "serving"}
+    nodes = repository.asset_graph.asset_nodes
+    keys = tuple(sorted(node.key for node in nodes if node.group_name in groups and node.is_materializable))
+    return Planned(GOLD, keys, after, config={"ops": {"gold": {"config": config}}} if config else {}) if keys else None
 
 
 def pools_of(planned: Planned, definitions: dg.Definitions) -> set[str]:

@@ -56,6 +56,12 @@ def _day(name: str) -> date | None:
         return None
 
 
+def arrival_day(path: str) -> date | None:
+    """The arrival day in a path below landing, `source/table/day/file`; None where there is none."""
+    parts = path.split("/")
+    return _day(parts[2]) if len(parts) > 3 else None
+
+
 def is_whole(name: str) -> bool:
     """Whether a file of this name is complete, by the conventions of those who write files."""
     return not name.startswith((".", "_")) and not name.lower().endswith(_UNFINISHED)
@@ -108,9 +114,8 @@ def _remote_files(spark: SparkSession, landing: str, contract: Contract) -> Iter
         raise
     for row in rows:
         path = row["path"].split(landing.rstrip("/") + "/", 1)[-1]
-        parts = path.split("/")
-        arrived_on = _day(parts[2]) if len(parts) > 3 else None
-        if arrived_on is not None and all(is_whole(part) for part in parts[3:]):
+        arrived_on = arrival_day(path)
+        if arrived_on is not None and all(is_whole(part) for part in path.split("/")[3:]):
             yield LandedFile(path, arrived_on, int(row["length"]), int(row["millis"]))
 
 

@@ -9,7 +9,9 @@ import click
 
 _COMMANDS = {
     "run": ("lakehouse.cli.run:run", "Materialize what is pending, in dependency order."),
+    "backfill": ("lakehouse.cli.backfill:backfill", "Materialize a stretch of days, and what follows from it."),
     "rebuild": ("lakehouse.cli.rebuild:rebuild", "Fold a table of silver anew from bronze."),
+    "maintain": ("lakehouse.cli.maintain:maintain", "Put small files together; remove files that nobody needs."),
     "quarantine": ("lakehouse.cli.quarantine:quarantine", "Look at refused records, decide about them, replay them."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),

@@ -38,7 +38,11 @@ def only_run(here: Settings) -> Iterator[None]:
 
 
 def execute_all(
-    here: Settings, plan: Callable[[Any], list[Planned]], is_gold_due: Callable[[], bool], console: Console
+    here: Settings,
+    plan: Callable[[Any], list[Planned]],
+    is_gold_due: Callable[[], bool],
+    console: Console,
+    on_success: Callable[[Planned], None] = lambda _: None,
 ) -> Outcome:
     """Executes what `plan` makes of the definitions as they are now, and returns what came of it.
 
@@ -55,7 +59,7 @@ def execute_all(
     with dagster_instance(here) as instance, log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
         for run_id in heal_dead_runs(instance):
             console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
-        _run_all(plan(definitions), _Workers(definitions, instance), outcome, console, is_gold_due)
+        _run_all(plan(definitions), _Workers(definitions, instance), outcome, console, is_gold_due, on_success)
     return outcome
 
 
@@ -95,7 +99,12 @@ class _Workers:
 
 
 def _run_all(
-    runs: Sequence[Planned], workers: _Workers, outcome: Outcome, console: Console, is_gold_due: Callable[[], bool]
+    runs: Sequence[Planned],
+    workers: _Workers,
+    outcome: Outcome,
+    console: Console,
+    is_gold_due: Callable[[], bool],
+    on_success: Callable[[Planned], None] = lambda _: None,
 ) -> None:
     """Executes the runs, some at once, each after those that it waits for, and tells what happens meanwhile.
 
@@ -121,6 +130,8 @@ def _run_all(
                 under_way.remove(running)
                 ended.add(running.planned.title)
                 _settle(running, outcome)
+                if running.ended.result():
+                    on_success(running.planned)
 
 
 def _is_held(planned: Planned, workers: _Workers, told: dict[str, str], console: Console) -> bool:

@@ -24,7 +24,7 @@ from lakehouse.gold.serving import mask_of
 from lakehouse.settings import Settings, executable, settings
 from lakehouse.silver import state
 from lakehouse.silver.state import child_columns, public_columns
-from lakehouse.storage import tables
+from lakehouse.storage import maintain, tables
 
 GOLD_POOL = "gold"
 
@@ -215,6 +215,8 @@ def _build(
     if is_prod and not is_whole:
         context.log.warning("Part of gold was built: that is not released, and the next whole build begins without it.")
     elif is_prod:
+        for name in names:  # before the release says which versions it is of: nothing but a build changes gold
+            maintain.compact(spark, f"{schema}.{name}")
         gold = releases.gold_now(spark, schema, names)
         counts = {name: int(spark.table(f"{schema}.{name}").count()) for name in gold}
         releases.record(

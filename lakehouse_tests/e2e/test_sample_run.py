@@ -182,7 +182,7 @@ def test_personal_data_is_masked_wherever_people_look(shop: Shop) -> None:
         assert f'"{row["name"]}"' not in told
 
 
-def test_increments_equal_a_rebuild_of_silver_and_the_gold_from_nothing_that_follows_it(shop: Shop) -> None:
+def test_increments_equal_a_rebuild_and_a_backfill_and_the_gold_that_follows_them(shop: Shop) -> None:
     tables = {
         "shopify_orders": "order_id, order_status, total_price, updated_at, to_json(line_items), _rescued",
         "catalog_products": "product_id, product_category, package_size, valid_from, coalesce(valid_to, date'9999-12-31')",
@@ -197,18 +197,47 @@ def test_increments_equal_a_rebuild_of_silver_and_the_gold_from_nothing_that_fol
         return shop.rows(f"{union} order by name")
 
     increments, gold = fingerprint(), fingerprints(shop)
-    for table in tables:
-        assert f"silver.{table} is made anew" in shop.lakehouse("rebuild", table).stdout
-    assert fingerprint() == increments
+    assert "silver.catalog_products is made anew" in shop.lakehouse("rebuild", "catalog_products").stdout
     refused = shop.lakehouse("rebuild", "shopify_order", ok=False)
     assert refused.returncode == 1
     assert "There is no contract of a table shopify_order. Known: catalog_products" in refused.stderr
-    said = shop.lakehouse("run").stdout
-    assert "gold: silver is ahead of the last release" in said
+    days = ["backfill", "--select", "shopify_orders", "--from", "2026-01-13", "--to", "2026-01-15", "--refresh"]
+    in_two = [*days, "--periods-a-run", "2"]
+    planned = shop.lakehouse(*in_two, "--dry-run").stdout
+    for run in (
+        "2026-01-13 to 2026-01-14 ",
+        "bronze shopify_orders 2026-01-15 ",
+        "silver shopify_orders ",
+        "gold and release ",
+    ):
+        assert run in planned
+    killed = subprocess.Popen(
+        [executable("lakehouse"), *in_two], env=shop.environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert killed.stdout is not None
+    while "bronze shopify_orders done" not in killed.stdout.readline():
+        assert killed.poll() is None
+    while not any("2026-01-14" in path.read_text() for path in (shop.home / "backfills").glob("*.json")):
+        assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    said = shop.lakehouse(*in_two).stdout
+    assert "2026-01-13 to 2026-01-14 (done)" in said
     assert "Release 3 is in force" in said
+    assert not list((shop.home / "backfills").iterdir())
+    assert fingerprint() == increments
     compiled = sorted((shop.home / "dbt" / "target").glob("run-*/dbt.log"), key=lambda path: path.stat().st_mtime)
     assert "full-refresh" in compiled[-1].read_text()
     assert fingerprints(shop) == gold
+    said = shop.lakehouse("backfill", "--select", "gold", "--from", "2026-01-13", "--to", "2026-01-15").stdout
+    assert "Release 4 is in force" in said
+    assert fingerprints(shop) == gold
+    gone = shop.home / "landing" / "shopify" / "orders" / "2026-01-13"
+    gone.rename(gone.with_name("_put_aside"))
+    refused = shop.lakehouse(*days, ok=False)
+    gone.with_name("_put_aside").rename(gone)
+    assert refused.returncode == 1
+    assert "are gone from landing: shopify/orders/2026-01-13/" in refused.stderr
 
 
 def test_a_partition_range_materializes_from_the_command_line(shop: Shop) -> None:
@@ -225,7 +254,11 @@ def test_definitions_validate(shop: Shop) -> None:
     shop.call(executable("dagster"), "definitions", "validate", "-w", "workspace.yaml")
 
 
-def test_a_release_rolls_back_and_readers_see_the_older_one(shop: Shop) -> None:
+def test_a_release_rolls_back_and_readers_see_the_older_one_also_after_maintenance(shop: Shop) -> None:
+    kept_up = shop.lakehouse("maintain").stdout
+    for table in ("bronze.shopify_orders", "silver_state.shopify_orders", "gold.fct_orders", "ops.files"):
+        assert table in kept_up
+    assert "Nothing to do. Release 4 is in force." in shop.lakehouse("run").stdout
     newest = shop.row("select count(*) as n from serving.fct_orders")["n"]
     said = shop.lakehouse("release", "rollback", "1").stdout
     assert "until `lakehouse release resume`" in said

@@ -1,0 +1,147 @@
+"""Maintenance as assets, on a schedule: small files put together, files that no version in use needs removed."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.bronze.assets import TRANSIENT
+from lakehouse.contracts.model import Contract
+from lakehouse.engine.resource import Engine
+from lakehouse.gold import project as dbt
+from lakehouse.gold import release as releases
+from lakehouse.gold.assets import GOLD_POOL, gold_schema
+from lakehouse.gold.retention import commit_times, hours_kept, kept
+from lakehouse.settings import Settings, settings
+from lakehouse.storage import maintain, tables
+
+GROUP = "maintenance"
+SCHEDULE = "30 4 * * 0"
+"""Sundays, after the nightly runs and before the week's. UTC."""
+_Upkept = dict[str, tuple[str, ...] | None]
+"""Table → the columns to lay its rows out by (none: as they come); None for one that its own builds compact."""
+
+
+def maintenance_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.AssetsDefinition]:
+    """`maintenance/<table>` for bronze and silver of each contract, `maintenance/ops`, and `maintenance/gold`."""
+    found = [_of_contract(contract) for contract in contracts.values()]
+    found.append(_asset("ops", None, "the product's own tables (`ops`)", lambda spark: _of_schema(spark, "ops")))
+    marts = dbt.buildable_marts(config, contracts)
+    if marts:
+        schema = gold_schema(next(iter(marts.values())))
+        names = sorted(f"{schema}.{name}" for name in marts)
+        found.append(
+            _asset("gold", GOLD_POOL, "gold; its builds put small files together", lambda _: dict.fromkeys(names))
+        )
+    return found
+
+
+def maintenance_schedule() -> dg.ScheduleDefinition:
+    """Every week, from the first start of the daemon on."""
+    job = dg.define_asset_job(
+        "maintain", selection=dg.AssetSelection.groups(GROUP), description="Put small files together, remove old ones."
+    )
+    return dg.ScheduleDefinition(
+        name="maintain_weekly",
+        job=job,
+        cron_schedule=SCHEDULE,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+def _of_contract(contract: Contract) -> dg.AssetsDefinition:
+    # Who looks for a key reads few files of the state: rows are laid out by it. The rest is read whole, or by batch.
+    upkept: _Upkept = {
+        contract.bronze_table: (),
+        contract.state_table: tuple(contract.keys),
+        contract.quarantine_table: (),
+        contract.resolutions_table: (),
+    }
+    return _asset(
+        contract.table, f"silver_{contract.table}", f"bronze and silver of {contract.title}", lambda _: upkept
+    )
+
+
+def _of_schema(spark: Any, schema: str) -> _Upkept:
+    if not spark.catalog.databaseExists(schema):
+        return {}
+    rows = spark.sql(f"show tables in {schema}").where("not isTemporary").select("tableName").collect()
+    return {f"{schema}.{row[0]}": () for row in rows}
+
+
+def _asset(name: str, pool: str | None, of: str, upkept: Any) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["maintenance", name],
+        group_name=GROUP,
+        kinds={"spark", "delta"},
+        description=f"Upkeep of {of}: small files are put together, and files that no version in use needs are removed. "
+        "Each materialization says how many files and bytes there were, and are.",
+        pool=pool,
+        retry_policy=TRANSIENT,
+    )
+    def _maintenance(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult[Any]:
+        here, spark = settings(), engine.session
+        started = time.monotonic()
+        told = list(_kept_up(spark, here, upkept(spark), context))
+        rows = [dg.TableRecord(row) for row in told]
+        totals = {column: sum(row[column] or 0 for row in told) for column in _COLUMNS}
+        return dg.MaterializeResult(
+            metadata={
+                **totals,
+                "seconds": round(time.monotonic() - started, 1),
+                "tables": dg.MetadataValue.table(rows, dg.TableSchema([dg.TableColumn("table"), *_TABLE_COLUMNS])),
+            }
+        )
+
+    return _maintenance
+
+
+_COLUMNS = ("files_before", "files_after", "megabytes", "megabytes_freed")
+_TABLE_COLUMNS = [dg.TableColumn(name, "float" if "megabytes" in name else "int") for name in _COLUMNS]
+
+
+def _kept_up(
+    spark: Any, here: Settings, upkept: _Upkept, context: dg.AssetExecutionContext
+) -> Iterator[dict[str, Any]]:
+    """One row a table that exists: what was done to it."""
+    for table, keys in upkept.items():
+        if not tables.exists(spark, table):
+            continue
+        before = maintain.layout(spark, table)
+        after = before if keys is None else maintain.compact(spark, table, keys)
+        hours = maintain.LEAST_HOURS if keys is not None else _gold_hours(spark, here, table)
+        freed = 0
+        if hours is None:
+            context.log.warning(
+                f"{table}: nothing is removed, for its log no longer tells since when a release in use differs from it."
+            )
+        else:
+            stored = maintain.folder_bytes(here.storage_dir, table)
+            maintain.vacuum(spark, table, hours)
+            freed = (stored or 0) - (maintain.folder_bytes(here.storage_dir, table) or 0)
+        context.log.info(f"{table}: {before.files} → {after.files} files, {freed / 1e6:.1f} MB removed")
+        yield {
+            "table": table,
+            "files_before": before.files,
+            "files_after": after.files,
+            "megabytes": round(after.bytes / 1e6, 3),
+            "megabytes_freed": round(max(0, freed) / 1e6, 3),
+        }
+
+
+def _gold_hours(spark: Any, here: Settings, table: str) -> int | None:
+    """For how long removed files of a gold table stay, so that every release in use can be read."""
+    now = datetime.now(UTC)
+    name = table.split(".")[1]
+    in_use = kept(releases.events(spark), now, here.releases_kept_days)
+    versions = [event.gold_versions[name] for event in in_use if name in event.gold_versions]
+    times = commit_times(spark, table)
+    return hours_kept(min(versions, default=max(times)), times, now)
+
+
+def upkeep_keys(assets: Sequence[Any]) -> list[dg.AssetKey]:
+    """The keys of the assets of this module among those of a graph."""
+    return sorted(node.key for node in assets if node.group_name == GROUP and node.is_materializable)
