@@ -57,8 +57,10 @@ def test_every_asset_says_what_it_is(graph: Any) -> None:
         if node.is_materializable:
             name = node.key.to_user_string()
             assert node.description, name
-            assert node.group_name in {"bronze", "silver", "staging", "gold", "serving"}, name
+            assert node.group_name in {"bronze", "silver", "staging", "gold", "serving", "maintenance"}, name
             assert node.kinds, name
+            if node.group_name == "maintenance":  # not a table, but what is done to some
+                continue
             assert node.owners or name == "ops/releases", name
             assert "dagster/column_schema" in node.metadata, name
 
@@ -109,6 +111,20 @@ def test_jobs_and_schedules_follow_the_cadence_of_the_contracts(
     assert schedules["ingest_stripe_customers_daily"].cron_schedule == "20 2 * * *"
     assert schedules["ingest_catalog_products_weekly"].cron_schedule == "40 3 * * 1"
     assert {"publish_hourly_schedule", "publish_daily_schedule", "publish_weekly_schedule"} <= set(schedules)
+
+
+def test_every_table_is_kept_up_every_week(
+    definitions: dg.Definitions, graph: Any, contracts: dict[str, Contract]
+) -> None:
+    repository = definitions.get_repository_def()
+    upkeep = repository.get_job("maintain").asset_layer.executable_asset_keys
+    assert {key.path[-1] for key in upkeep} == {*contracts, "ops", "gold"}
+    for table in contracts:  # not while the table's batch is refined
+        pools = [graph.get(dg.AssetKey([part, table])).pools for part in ("maintenance", "silver")]
+        assert pools[0] == pools[1]
+    schedule = repository.get_schedule_def("maintain_weekly")
+    assert schedule.cron_schedule == "30 4 * * 0"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
 def test_a_schedule_asks_for_the_running_period_and_the_one_before(lakehouse_home: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from lakehouse.settings import Settings, settings
 from lakehouse.silver.refine import pending_batch
 from lakehouse.storage.notes import local_log
 
-INTERVAL_SECONDS = 20
+INTERVAL_SECONDS = 10
+"""From a file to its readers are three runs, one look after the other. A look at what has not changed asks no engine."""
 RUNS_A_TICK = 25
 BY_SENSOR = {"lakehouse/started_by": "sensor"}
 """Tag of the runs that the sensor asks for."""
@@ -75,7 +76,7 @@ def next_wave(
 
 def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: Planned) -> str:
     """What a run would take, and the code that would take it. Dagster starts no second run of a key: one that failed is
-    asked for again when there is something new for it, and not every twenty seconds."""
+    asked for again when there is something new for it, and not at every look."""
     layer, table = run.assets[0].path[0], run.assets[0].path[-1]
     takes: Any
     if run.title == GOLD:

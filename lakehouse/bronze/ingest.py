@@ -15,6 +15,7 @@ from lakehouse.bronze.landing import LandedFile, refuse_oversized, refuse_unopen
 from lakehouse.bronze.taken import FILES, IGNORED, TAKEN, TOUCHED, Rewritten, pending_files, taken_files
 from lakehouse.contracts.model import Contract
 from lakehouse.storage import tables
+from lakehouse.storage.maintain import append_small
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import ConcurrentWriterError, Field, literal, lost_race
 
@@ -372,7 +373,7 @@ def heal_files(spark: SparkSession, contract: Contract) -> bool:
     )
     if not missing.limit(1).count():
         return False
-    tables.append(missing, FILES, _files_note(contract, batch), _files_turn(contract, batch))
+    append_small(missing, FILES, _files_note(contract, batch), _files_turn(contract, batch))
     return True
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from lakehouse.bronze.landing import LandedFile, LandingError
 from lakehouse.contracts.model import Contract
 from lakehouse.storage import tables
+from lakehouse.storage.maintain import append_small
 from lakehouse.storage.tables import Field
 
 FILES = "ops.files"
@@ -119,7 +120,7 @@ def note(
         for file in files
     ]
     frame: DataFrame = tables.local_rows(spark, rows, COLUMNS[:-1]).withColumn("taken_at", F.current_timestamp())
-    tables.append(frame, FILES, said, turn)
+    append_small(frame, FILES, said, turn)
 
 
 def refuse_rewritten(contract: Contract, rewritten: Sequence[Rewritten]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pyspark.sql import SparkSession
 
 from lakehouse.storage import tables
+from lakehouse.storage.maintain import append_small
 from lakehouse.storage.tables import Field
 
 Outcome = Literal["pass", "warn", "fail"]
@@ -81,4 +82,4 @@ def remember(spark: SparkSession, results: Sequence[CheckResult], contract_versi
         for r in results
     ]
     frame = tables.local_rows(spark, rows, _COLUMNS[:-1]).selectExpr("*", "current_timestamp() as evaluated_at")
-    tables.append(frame, CHECK_RESULTS)
+    append_small(frame, CHECK_RESULTS)

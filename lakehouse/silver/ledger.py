@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.model import Contract
 from lakehouse.silver.fold import DISPOSITIONS, QUARANTINED, REJECTED, TOO_LATE
 from lakehouse.storage import tables
+from lakehouse.storage.maintain import append_small
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import Field
 
@@ -103,7 +104,7 @@ def heal(spark: SparkSession, contract: Contract) -> int:
         ]
         said = {"kind": "ledger", "table": contract.table, "silver_version": missing[0][0]}
         turn = (f"ledger:{contract.table}", missing[0][0])  # whoever else heals it adds nothing
-        tables.append(tables.local_rows(spark, rows, _COLUMNS), BATCHES, said, turn)
+        append_small(tables.local_rows(spark, rows, _COLUMNS), BATCHES, said, turn)
     return len(missing)
 
 

@@ -1,19 +1,24 @@
 """Keep a table quick and its folder small: put small files together, and remove those that nobody needs any more."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.storage import tables
+from lakehouse.storage.notes import local_log
 from lakehouse.storage.tables import quote
 
 FILE_BYTES = 128 * 1024**2
 """The size that a compaction aims at: the engine's `delta.optimize.maxFileSize`."""
 SPARE_FILES = 16
 """So many small files cost a reader little; putting them together at every commit would cost the writer more."""
+SMALL_APPENDS = 50
 LEAST_HOURS = 168
 """Delta's own limit: a writer or reader that began within a week finds its files."""
 
@@ -48,6 +53,21 @@ def compact(spark: SparkSession, table: str, keys: Sequence[str] = ()) -> Layout
         return now
     spark.sql(f"optimize {table}" + (f" zorder by ({', '.join(map(quote, keys))})" if keys else "")).collect()
     return layout(spark, table)
+
+
+def append_small(
+    frame: DataFrame, table: str, note: dict[str, Any] | None = None, turn: tables.Turn | None = None
+) -> None:
+    """Appends a few rows to a table that gets some at every batch, and puts its files together at every fiftieth commit: a
+    week of hourly batches would make thousands, and each reader waits for them. On storage that is no local folder, where
+    to ask for the version takes a query, the weekly maintenance does it alone."""
+    tables.append(frame, table, note, turn)
+    if local_log(table) is not None and tables.version(frame.sparkSession, table) % SMALL_APPENDS == 0:
+        try:
+            compact(frame.sparkSession, table)
+        except PySparkException as problem:
+            # Somebody else did it meanwhile. What was appended stays, and that is what the caller asked for.
+            warnings.warn(f"{table} was not put together: {str(problem).splitlines()[0]}", stacklevel=2)
 
 
 def vacuum(spark: SparkSession, table: str, hours: int = LEAST_HOURS) -> None:

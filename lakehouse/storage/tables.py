@@ -1,10 +1,13 @@
 """Create, write, restore and describe Delta tables by name (`schema.table`), each at `<storage>/<schema>/<table>`."""
 
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -49,8 +52,20 @@ def ensure_schema(spark: SparkSession, storage: str, schema: str) -> None:
     spark.sql(f"create schema if not exists {quote(schema)} location {literal(f'{storage}/{schema}')}")
 
 
+_FOUND_FOR_SECONDS = 5
+_found: WeakKeyDictionary[SparkSession, dict[str, float]] = WeakKeyDictionary()
+
+
 def exists(spark: SparkSession, table: str) -> bool:
-    return spark.catalog.tableExists(table)
+    """Whether there is a table or view of that name. One that was there within five seconds is not asked for again: a step
+    asks a dozen times for the same few, which nobody drops meanwhile."""
+    found = _found.setdefault(spark, {})
+    now = time.monotonic()
+    if now - found.get(table, -math.inf) < _FOUND_FOR_SECONDS:
+        return True
+    if is_there := bool(spark.catalog.tableExists(table)):
+        found[table] = now
+    return is_there
 
 
 def ensure(

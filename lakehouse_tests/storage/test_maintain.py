@@ -47,7 +47,7 @@ def test_what_nobody_needs_is_removed_and_what_a_week_ago_was_needed_stays(spark
     rows = spark.table(small_files).orderBy("key").collect()
     maintain.compact(spark, small_files)
     left_behind = place(small_files) / "part-00000-of-a-writer-that-was-killed.c000.snappy.parquet"
-    left_behind.write_bytes(b"half a file")
+    left_behind.write_bytes(b"half a file" * 10_000)
     ten_days_ago = time.time() - 10 * 86400
     os.utime(left_behind, (ten_days_ago, ten_days_ago))
     young = left_behind.with_name("part-00001-of-one-that-runs.c000.snappy.parquet")
@@ -56,7 +56,7 @@ def test_what_nobody_needs_is_removed_and_what_a_week_ago_was_needed_stays(spark
     maintain.vacuum(spark, small_files)
     assert not left_behind.exists() and young.exists()
     now = maintain.folder_bytes(settings().storage_dir, small_files)
-    assert stored is not None and now is not None and stored - now >= len(b"half a file")
+    assert stored is not None and now is not None and stored - now > 100_000
     earlier = spark.sql(f"select * from {small_files} version as of {before}")
     assert earlier.orderBy("key").collect() == rows, "removed less than a week ago"
 
