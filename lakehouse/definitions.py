@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse.automation.alerts.sensor import alerts
 from lakehouse.automation.maintenance import maintenance_assets, maintenance_schedule
 from lakehouse.automation.schedules import jobs, schedules
 from lakehouse.automation.sensors import pending_work
@@ -35,7 +36,7 @@ def build(config: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         jobs=all_jobs,
-        sensors=[pending_work],
+        sensors=[pending_work, alerts],
         schedules=[*schedules(contracts, all_jobs, starts), maintenance_schedule()],
         resources={"engine": Engine(), "dbt_cli": dbt_resource(config)},
         # Small steps of one shared engine: a process each would cost more than the work itself.

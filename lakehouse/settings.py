@@ -63,6 +63,13 @@ class Settings(BaseSettings):
     releases_kept_days: int = Field(default=30, ge=0)
     """Maintenance keeps the files of every release of so many days, and of the one in force: `release rollback` goes back
     to any of them."""
+    alerts: SecretStr = SecretStr("")
+    """Channels that are told what broke, as URLs separated by blanks: `slack+https://…`, `https://…`,
+    `pagerduty://ROUTING_KEY`, `smtp://host/?from=…&to=…`. Empty: Dagster's log alone."""
+    alert_on_success: bool = False
+    """Whether the channels are told of every release, too."""
+    ui_url: str = "http://127.0.0.1:3000"
+    """Where people reach Dagster's UI: alerts link to the run."""
     dbt_target: str = "prod"
     """The dbt target that Dagster builds: `prod`, or `dev` (own schemas, recent days only)."""
 
@@ -77,6 +84,10 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
+
+    @property
+    def alert_channels(self) -> tuple[str, ...]:
+        return tuple(self.alerts.get_secret_value().split())
 
     @property
     def landing_dir(self) -> str:

@@ -182,7 +182,7 @@ def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
         layer, table = _layer_and_table(event.step_key)
         outcome.of(layer, table).seconds += seconds
         if kind == "STEP_FAILURE":
-            problem = _failure(event)
+            problem = failure_of(event)
             outcome.of(layer, table).problem = problem
             outcome.failures.append(problem)
             return f"{_step_name(event.step_key)} FAILED after {seconds:.1f} s"
@@ -238,7 +238,8 @@ def _checked(outcome: Outcome, event: Any) -> None:
             outcome.warnings.append(evaluation.description)
 
 
-def _failure(event: Any) -> str:
+def failure_of(event: Any) -> str:
+    """Why a step failed, in a sentence or two."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return str(data.user_failure_data.description)

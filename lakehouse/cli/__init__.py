@@ -13,6 +13,7 @@ _COMMANDS = {
     "rebuild": ("lakehouse.cli.rebuild:rebuild", "Fold a table of silver anew from bronze."),
     "maintain": ("lakehouse.cli.maintain:maintain", "Put small files together; remove files that nobody needs."),
     "quarantine": ("lakehouse.cli.quarantine:quarantine", "Look at refused records, decide about them, replay them."),
+    "alerts": ("lakehouse.cli.alerts:alerts", "Try whether messages about what broke reach anybody."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),
     "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),

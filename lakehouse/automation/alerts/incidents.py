@@ -1,0 +1,78 @@
+"""What broke and what works again, told by Dagster's runs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.automation.alerts.channels import Alert
+from lakehouse.automation.runs import events, failure_of
+
+RELEASE_STEP = "release"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one run says: of each step that failed why, and which steps are sound."""
+
+    broken: Mapping[str, str]
+    sound: frozenset[str]
+
+
+def told_by(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Told:
+    """Of a run that has ended. One that failed outside of its steps broke as a whole, under the name of its assets."""
+    broken: dict[str, str] = {}
+    sound: set[str] = set()
+    for entry in events(instance, run.run_id, None)[0]:
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if event.event_type_value == "STEP_FAILURE":
+            broken[event.step_key] = failure_of(event)
+        elif event.event_type_value == "STEP_SUCCESS":
+            sound.add(event.step_key)
+    whole = _name_of(run)
+    if run.status == dg.DagsterRunStatus.FAILURE and not broken:
+        broken[whole] = "The run failed outside of its steps: its process died, or could not be started."
+    elif run.status == dg.DagsterRunStatus.SUCCESS:
+        sound.add(whole)
+    return Told(broken, frozenset(sound - broken.keys()))
+
+
+def _name_of(run: dg.DagsterRun) -> str:
+    keys = sorted(key.to_user_string() for key in run.asset_selection or ())
+    return "run of " + (", ".join(keys[:3]) + (" …" if len(keys) > 3 else "") if keys else run.job_name)
+
+
+def alerts_of(told: Told, broken_before: Iterable[str], says_success: bool) -> list[Alert]:
+    """The alerts that a run is worth, given what was broken before it: what broke is said once, until it works again."""
+    before = set(broken_before)
+    found = [Alert("broken", key, text) for key, text in told.broken.items() if key not in before]
+    found += [Alert("recovered", key, "The last run of it succeeded.") for key in sorted(before & told.sound)]
+    if says_success and RELEASE_STEP in told.sound:
+        found.append(Alert("notice", RELEASE_STEP, "A new release is in force."))
+    return found
+
+
+def addressed(alert: Alert, run: dg.DagsterRun, owners: Mapping[str, Sequence[str]], ui_url: str, at: str) -> Alert:
+    """The alert with whom it concerns and where to look."""
+    return replace(
+        alert,
+        key=alert.key.replace("__", "/", 1),
+        owners=tuple(owners.get(alert.key, ())),
+        run_id=run.run_id,
+        url=f"{ui_url.rstrip('/')}/runs/{run.run_id}",
+        at=at,
+    )
+
+
+def owners_by_step(graph: Any) -> dict[str, tuple[str, ...]]:
+    """Step → the owners of its assets. Every model of gold is made by the step `gold`."""
+    found: dict[str, set[str]] = {}
+    for node in graph.asset_nodes:
+        step = {"gold": "gold", "staging": "gold", "serving": RELEASE_STEP}.get(
+            node.group_name, "__".join(node.key.path)
+        )
+        found.setdefault(step, set()).update(node.owners)
+    return {step: tuple(sorted(owners)) for step, owners in found.items()}

@@ -1,0 +1,133 @@
+"""What broke is said once, and that it works again; whoever does not listen is told later."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lakehouse.automation.alerts import sensor
+from lakehouse.automation.alerts.channels import Alert, ChannelError
+from lakehouse.automation.alerts.incidents import owners_by_step
+from lakehouse.automation.alerts.sensor import Memory, deliver, look
+from lakehouse.settings import Settings
+
+OWNERS = {"silver__orders": ("team:shop",)}
+
+
+@pytest.fixture
+def instance() -> Any:
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, ui_url="http://lakehouse.example/")
+
+
+def run(instance: dg.DagsterInstance, broken: str = "", released: bool = False) -> str:
+    """Materializes silver/orders and silver/payments, of which one may fail; returns the run's id."""
+
+    def asset(key: list[str]) -> dg.AssetsDefinition:
+        @dg.asset(key=key)
+        def _asset() -> None:
+            if key[-1] == broken:
+                raise dg.Failure(f"silver.{broken}: price_positive: expected at most 5 %, found 40 %.")
+
+        return _asset
+
+    keys = [["silver", "orders"], ["silver", "payments"], *([["release"]] if released else [])]
+    return dg.materialize([asset(key) for key in keys], instance=instance, raise_on_error=False).run_id
+
+
+def told(found: list[Alert]) -> list[tuple[str, str]]:
+    return [(alert.status, alert.key) for alert in found]
+
+
+def test_what_broke_is_said_once_until_it_works_again(instance: dg.DagsterInstance, here: Settings) -> None:
+    memory = Memory(since=0)
+    first = run(instance, "orders")
+    (alert,) = look(instance, memory, here, OWNERS)
+    assert (alert.status, alert.key, alert.owners) == ("broken", "silver/orders", ("team:shop",))
+    assert "expected at most 5 %, found 40 %" in alert.text
+    assert alert.url == f"http://lakehouse.example/runs/{first}"
+    assert look(instance, memory, here, OWNERS) == [], "the same run"
+    run(instance, "orders")
+    assert look(instance, memory, here, OWNERS) == [], "broken still"
+    run(instance, "payments")
+    assert told(look(instance, memory, here, OWNERS)) == [("broken", "silver/payments"), ("recovered", "silver/orders")]
+    run(instance)
+    assert told(look(instance, memory, here, OWNERS)) == [("recovered", "silver/payments")]
+    run(instance)
+    assert look(instance, memory, here, OWNERS) == []
+
+
+def test_nothing_is_forgotten_over_a_cursor_and_nothing_old_is_news(
+    instance: dg.DagsterInstance, here: Settings
+) -> None:
+    run(instance, "orders")
+    memory = Memory.of(None)
+    memory.since += 5
+    assert look(instance, memory, here, OWNERS) == [], "before the first start"
+    memory = Memory(since=0)
+    look(instance, memory, here, OWNERS)
+    again = Memory.of(json.dumps(asdict(memory)))
+    assert again == memory
+    run(instance)
+    assert told(look(instance, again, here, OWNERS)) == [("recovered", "silver/orders")]
+
+
+def test_a_release_is_news_for_who_asked_for_it(instance: dg.DagsterInstance, here: Settings) -> None:
+    run(instance, released=True)
+    assert look(instance, Memory(since=0), here, OWNERS) == []
+    asking = here.model_copy(update={"alert_on_success": True})
+    assert told(look(instance, Memory(since=0), asking, OWNERS)) == [("notice", "release")]
+
+
+def test_a_run_that_died_outside_of_its_steps_is_said_too(instance: dg.DagsterInstance, here: Settings) -> None:
+    @dg.job
+    def nightly() -> None: ...
+
+    died = instance.create_run_for_job(nightly)
+    instance.report_run_failed(died, "Its process ended before it did.")
+    (alert,) = look(instance, Memory(since=0), here, OWNERS)
+    assert (alert.key, alert.status) == ("run of nightly", "broken")
+
+
+def test_who_does_not_take_an_alert_gets_it_later_and_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = {"http://deaf"}
+    sent: list[tuple[str, str]] = []
+    lines: list[str] = []
+
+    def to(channel: str, alert: Alert) -> None:
+        if channel in deaf:
+            raise ChannelError("http://deaf did not take it: timed out")
+        sent.append((channel, alert.key))
+
+    monkeypatch.setattr(sensor, "send", to)
+    both, memory = ("http://deaf", "http://good"), Memory(since=0)
+    deliver(memory, both, [Alert("broken", "a", "why"), Alert("broken", "b", "why")], lines.append)
+    assert sent == [("http://good", "a"), ("http://good", "b")]
+    assert len([line for line in lines if "Not delivered" in line]) == 1, "one timeout a tick"
+    assert [one["alert"]["key"] for one in memory.waiting] == ["a", "b"]
+    deaf.clear()
+    deliver(memory, both, [], lines.append)
+    assert sent[2:] == [("http://deaf", "a"), ("http://deaf", "b")]
+    assert memory.waiting == []
+    deaf.add("http://deaf")
+    monkeypatch.setattr(sensor, "TRIES", 2)
+    deliver(memory, both[:1], [Alert("broken", "c", "why")], lines.append)
+    deliver(memory, both[:1], [], lines.append)
+    assert memory.waiting == [] and lines[-1] == "Given up: c to http://deaf"
+
+
+def test_every_step_has_its_owners(lakehouse_home: Path) -> None:
+    from lakehouse.definitions import build
+    from lakehouse.settings import settings
+
+    owners = owners_by_step(build(settings()).get_repository_def().asset_graph)
+    assert owners["silver__shopify_orders"] and owners["bronze__shopify_orders"]
+    assert owners["gold"] == ("team:analytics",)
