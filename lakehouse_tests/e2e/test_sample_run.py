@@ -268,7 +268,7 @@ def test_a_release_rolls_back_and_readers_see_the_older_one_also_after_maintenan
     assert shop.lakehouse("release", "resume", ok=False).returncode == 1
     assert shop.row("select count(*) as n from serving.fct_orders")["n"] < newest
     assert "1 *" in shop.lakehouse("release", "list").stdout
-    shop.lakehouse("release", "rollback", "3")
+    shop.lakehouse("release", "rollback", "4")
     assert shop.row("select count(*) as n from serving.fct_orders")["n"] == newest
     refused = shop.lakehouse("release", "rollback", "99", ok=False)
     assert refused.returncode == 1
