@@ -127,7 +127,11 @@ class Progress:
         self._path.unlink(missing_ok=True)
 
     def remaining(self, runs: Sequence[Planned]) -> list[Planned]:
-        return [replace(run, after=run.after - self.done) for run in runs if run.title not in self.done]
+        """The runs that are not done, and those that come after them, which were done without what comes now."""
+        left = {run.title for run in runs if run.title not in self.done}
+        while more := {run.title for run in runs if run.title not in left and run.after & left}:
+            left |= more
+        return [replace(run, after=run.after & left) for run in runs if run.title in left]
 
 
 def last_seconds(instance: dg.DagsterInstance, planned: Planned) -> float | None:

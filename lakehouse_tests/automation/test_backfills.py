@@ -86,6 +86,9 @@ def test_one_that_was_left_goes_on_with_what_is_not_done(tmp_path: Path) -> None
     left = Progress(tmp_path, ASKED).remaining(RUNS)
     assert [run.title for run in left] == [run.title for run in RUNS[2:]]
     assert left[0].after == {"silver b"} and left[1].after == frozenset()
+    Progress(tmp_path, ASKED).add(RUNS[2])
+    titles = [run.title for run in Progress(tmp_path, ASKED).remaining(RUNS)]
+    assert titles == ["silver a", "silver b", GOLD], "silver a was done without silver b"
     assert Progress(tmp_path, replace(ASKED, refresh=True)).remaining(RUNS) == RUNS, "another backfill"
     Progress(tmp_path, ASKED).forget()
     assert Progress(tmp_path, ASKED).remaining(RUNS) == RUNS
