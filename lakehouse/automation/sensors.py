@@ -20,6 +20,7 @@ from lakehouse.engine.client import connect
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.settings import Settings, settings
+from lakehouse.silver.decisions import DECISIONS, standing
 from lakehouse.silver.refine import pending_batch
 from lakehouse.storage.notes import local_log
 
@@ -42,7 +43,7 @@ def unsettled(here: Settings, contracts: Mapping[str, Contract], today: str, has
         landed = _digest(landed_files(here.landing_dir, contract))
         parts.append((contract.table, rows_digest(contract), contract.file.stat().st_mtime_ns, landed))
         parts.append([_newest_commit(table) for table in tables])
-    parts.append([_newest_commit(table) for table in (FILES, releases.RELEASES)])
+    parts.append([_newest_commit(table) for table in (FILES, releases.RELEASES, DECISIONS)])
     return _digest(parts)
 
 
@@ -93,7 +94,8 @@ def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: 
         others = [
             contracts[name] for name in sorted({check.reference_table or "" for check in of.checks} & set(contracts))
         ]
-        takes = ([pending_batch(spark, table) for table in (of, *others)], rows_digest(of), _thresholds(of))
+        made = standing(spark, of)
+        takes = ([pending_batch(spark, table) for table in (of, *others)], rows_digest(of), _thresholds(of), made)
     return f"{run.title}:{_digest(takes)}"
 
 

@@ -12,6 +12,7 @@ _COMMANDS = {
     "backfill": ("lakehouse.cli.backfill:backfill", "Materialize a stretch of days, and what follows from it."),
     "rebuild": ("lakehouse.cli.rebuild:rebuild", "Fold a table of silver anew from bronze."),
     "maintain": ("lakehouse.cli.maintain:maintain", "Put small files together; remove files that nobody needs."),
+    "batch": ("lakehouse.cli.batch:batch", "Look at batches that were held back; release or reject them."),
     "quarantine": ("lakehouse.cli.quarantine:quarantine", "Look at refused records, decide about them, replay them."),
     "alerts": ("lakehouse.cli.alerts:alerts", "Try whether messages about what broke reach anybody."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),

@@ -1,6 +1,5 @@
 """`lakehouse quarantine`: refused records, and their way back."""
 
-import getpass
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from rich.console import Console
 from lakehouse.automation.instance import prepare_home
 from lakehouse.automation.runs import plan_replay
 from lakehouse.cli.execution import closing_table, execute_all, only_run
+from lakehouse.cli.options import deciding, known_contract, why
 from lakehouse.cli.output import WRITERS
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
@@ -56,13 +56,6 @@ def _asked(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _deciding(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option("--by", "made_by", default=getpass.getuser, help="Who decides. Default: your user name.")(
-        command
-    )
-    return click.option("--note", help="Why. Asked for where it is missing.")(command)
-
-
 @quarantine.command(name="list")
 @click.argument("table", required=False)
 @_asked
@@ -84,7 +77,7 @@ def list_(
     here = settings()
     contracts = load_all(here)
     spark = connect(here)
-    chosen = [_contract(contracts, table)] if table else list(contracts.values())
+    chosen = [known_contract(contracts, table)] if table else list(contracts.values())
     where = Selection((), reasons, files, batches, True).where
     where += "" if everything else f" and status <> '{ward.DISMISSED}'"
     queries = [
@@ -129,7 +122,7 @@ order by table_name, file, position"""
 def show(table: str, ids: tuple[str, ...]) -> None:
     """Show records, masked: why they are here, where from, and what was done."""
     here = settings()
-    contract = _contract(load_all(here), table)
+    contract = known_contract(load_all(here), table)
     spark = connect(here)
     shown = ward.held(spark, contract).selectExpr(
         "id",
@@ -183,7 +176,7 @@ def _utc(moment: datetime) -> str:
 @_asked
 @click.option("--set", "pairs", multiple=True, metavar="COLUMN=VALUE", help="A column's right value; may be repeated.")
 @click.option("--record-file", type=click.File(encoding="utf-8"), help="The whole corrected record; - is the input.")
-@_deciding
+@deciding
 @click.option("--replay", "at_once", is_flag=True, help="Replay them at once.")
 def fix(
     table: str, ids: tuple[str, ...], pairs: tuple[str, ...], record_file: Any, at_once: bool, **given: Any
@@ -196,7 +189,7 @@ def fix(
     if bool(pairs) == bool(record_file):
         raise click.UsageError("Say what is right: either --set COLUMN=VALUE, or --record-file FILE.")
     values = _values(pairs)
-    note, made_by = _why(given["note"]), given["made_by"]
+    note, made_by = why(given["note"]), given["made_by"]
     with _alone(here):
         rows = _matched(spark, contract, selection).collect()
         if record_file and len(rows) != 1:
@@ -221,7 +214,7 @@ def fix(
 @click.argument("table")
 @click.argument("ids", nargs=-1)
 @_asked
-@_deciding
+@deciding
 @click.option("--replay", "at_once", is_flag=True, help="Replay them at once.")
 def waive(table: str, ids: tuple[str, ...], at_once: bool, **given: Any) -> None:
     """Let records through in spite of what they break, at the next replay.
@@ -230,7 +223,7 @@ def waive(table: str, ids: tuple[str, ...], at_once: bool, **given: Any) -> None
     that is not of its column's type becomes null.
     """
     here, contract, spark, selection = _begin(table, ids, given)
-    note, made_by = _why(given["note"]), given["made_by"]
+    note, made_by = why(given["note"]), given["made_by"]
     with _alone(here):
         can_be, rules = ward.waivable(contract, selection.reasons)
         matched = _matched(spark, contract, selection)
@@ -250,10 +243,10 @@ def _plain_decision(step: str, done: str, text: str) -> click.Command:
     @click.argument("table")
     @click.argument("ids", nargs=-1)
     @_asked
-    @_deciding
+    @deciding
     def decide(table: str, ids: tuple[str, ...], **given: Any) -> None:
         here, contract, spark, selection = _begin(table, ids, given)
-        note = _why(given["note"])
+        note = why(given["note"])
         with _alone(here):
             matched = _matched(spark, contract, selection)
             rows = matched.select("id").collect()
@@ -285,7 +278,7 @@ quarantine.add_command(
 @click.argument("table")
 @click.argument("ids", nargs=-1)
 @_asked
-@_deciding
+@deciding
 @click.option("--dry-run", is_flag=True, help="Say what would still be refused, and do nothing.")
 def replay(table: str, ids: tuple[str, ...], dry_run: bool, **given: Any) -> None:
     """Send records through the contract again, in one commit.
@@ -295,7 +288,7 @@ def replay(table: str, ids: tuple[str, ...], dry_run: bool, **given: Any) -> Non
     breaks a rule stays in quarantine. `lakehouse run` publishes the rest.
     """
     here = settings()
-    contract = _contract(load_all(here), table)
+    contract = known_contract(load_all(here), table)
     selection = Selection(_checked(ids), *_named_options(given))
     spark = connect(here)
     if ids:
@@ -374,7 +367,7 @@ def _end(
 
 def _begin(table: str, ids: tuple[str, ...], given: Mapping[str, Any]) -> tuple[Settings, Contract, Any, Selection]:
     here = settings()
-    contract = _contract(load_all(here), table)
+    contract = known_contract(load_all(here), table)
     selection = Selection(_checked(ids), *_named_options(given))
     if selection == Selection():
         raise click.UsageError("Say which records: ids, --reason, --file, --batch or --all.")
@@ -431,22 +424,6 @@ def _values(pairs: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"`{pair}` is no COLUMN=VALUE.")
         found[name.strip()] = value
     return found
-
-
-def _why(note: str | None) -> str:
-    """The reason that goes with a decision: whoever finds the record changed wants to know."""
-    if note and note.strip():
-        return note
-    if not sys.stdin.isatty():
-        raise click.UsageError("Say why: --note TEXT.")
-    return str(click.prompt("Why"))
-
-
-def _contract(contracts: Mapping[str, Contract], table: str) -> Contract:
-    if table not in contracts:
-        known = ", ".join(sorted(contracts)) or "none; set LAKEHOUSE_CONTRACTS to a folder of contracts"
-        raise click.ClickException(f"There is no contract of a table {table}. Known: {known}.")
-    return contracts[table]
 
 
 @contextmanager

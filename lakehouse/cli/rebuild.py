@@ -8,6 +8,7 @@ from rich.console import Console
 from lakehouse.automation.instance import prepare_home
 from lakehouse.automation.runs import plan_rebuild
 from lakehouse.cli.execution import closing_table, execute_all, only_run
+from lakehouse.cli.options import known_contract
 from lakehouse.contracts.loader import load_all
 from lakehouse.settings import settings
 
@@ -22,10 +23,7 @@ def rebuild(table: str) -> None:
     """
     here = settings()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, file=sys.stdout)
-    contracts = load_all(here)
-    if table not in contracts:
-        known = ", ".join(sorted(contracts)) or "none; set LAKEHOUSE_CONTRACTS to a folder of contracts"
-        raise click.ClickException(f"There is no contract of a table {table}. Known: {known}.")
+    known_contract(load_all(here), table)
     with only_run(here):
         prepare_home(here)
         outcome = execute_all(

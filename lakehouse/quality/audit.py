@@ -22,6 +22,8 @@ from lakehouse.storage.tables import quote
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
 QUARANTINE_AGE = "quarantine_age"
 UNKNOWN_FIELDS = "unknown_fields"
+BATCH_REJECTED = "batch_rejected"
+"""Why the records of a batch that somebody rejected are refused; they count for no rate."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _rule(contract: Contract, rule: RowRule, views: Views, landed: int) -> _Comp
 def _quarantine_rate(contract: Contract, views: Views, landed: int) -> _Compiled:
     percent = contract.max_quarantined_percent
     expression = (
-        "coalesce(sum(case when _unreadable is not null or size(_violations) > 0 then 1 else 0 end), 0)"
+        f"coalesce(sum(case when _unreadable <=> '{BATCH_REJECTED}' then 0"
+        " when _unreadable is not null or size(_violations) > 0 then 1 else 0 end), 0)"
         f" * 100.0 / {max(landed, 1)}"
     )
     return _Compiled(

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
-from lakehouse.quality.audit import CONSERVATION, QUARANTINE_AGE, check_names
+from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, QUARANTINE_AGE, check_names
 from lakehouse.quality.results import CheckResult
 from lakehouse.silver import ledger
 from lakehouse.silver.fold import REJECTED, TOO_LATE
@@ -417,5 +417,7 @@ def described(contract: Contract, reason: str) -> str:
         return f"Its event time was more than {days:g} days behind the newest when it arrived."
     if reason == DISMISSED:
         return "It was given up."
+    if reason == BATCH_REJECTED:
+        return "Somebody rejected its batch; `lakehouse batch release` takes that back, and a replay then brings it in."
     known = check_names(contract).get(reason)
     return known[0] if known else ""

@@ -20,9 +20,10 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.changes import basis, rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
-from lakehouse.quality.audit import CONSERVATION, Views, audit, blocking
+from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
-from lakehouse.silver import evolution, horizon, ledger, quarantine, reach, state
+from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, state
+from lakehouse.silver.decisions import Decision
 from lakehouse.silver.fold import (
     DELETED,
     DISPOSITIONS,
@@ -39,7 +40,7 @@ from lakehouse.silver.fold import (
 )
 from lakehouse.silver.masks import masked_record
 from lakehouse.silver.parse import NOTHING, TRUNCATE, parse, sequence_of, sequence_texts, technical
-from lakehouse.silver.quarantine import Replay
+from lakehouse.silver.quarantine import Pins, Replay
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import ConcurrentWriterError, lost_race, quote
@@ -87,7 +88,8 @@ class BatchBlockedError(Exception):
         reasons = "; ".join(result.sentence for result in blocking(results))
         super().__init__(
             f"{table}: batch {batch} of {landed} records is held back, nothing was committed. {reasons} "
-            "Correct the source or the contract's threshold and run again; the batch is kept in bronze."
+            "Correct the source or the contract's threshold and run again, or decide: `lakehouse batch show "
+            f"{table}`. The batch is kept in bronze."
         )
 
 
@@ -179,6 +181,9 @@ def _refine(
         if last is not None:
             state.ensure_views(spark, storage, contract)
         return None
+    decided = decisions.standing(spark, contract)
+    if sent is None and not full_refresh:
+        newest = decisions.last_to_take(decided, done, newest)
     since = None if full_refresh or last is None else last[1]["batch"]
     if since is not None and sent is None and _must_fold_anew(spark, contract, since, last):
         since = None
@@ -203,7 +208,7 @@ def _refine(
         small = nullcontext if is_small else partial(_small, spark, landed)
         held = spark.table(contract.state_table) if since is not None else None
         stage = partial(_stage, stack, spark, storage, contract.table)
-        raw, carried = quarantine.decided(spark, contract, raw, pins)
+        raw, carried = _decided(spark, contract, raw, pins, decided)
         # Nobody judges lateness a second time; but what the state has forgotten, it cannot weigh against.
         against = previous if sent is None else {"floor": previous.get("floor")}
         with small():
@@ -225,6 +230,7 @@ def _refine(
                 results.append(evolution.check_unknown(contract, unknown, newest))
         if sent is not None and since is not None:
             results = quarantine.of_replay(results, contract)
+        results = decisions.heeded(results, decided, since, newest)
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
@@ -304,7 +310,7 @@ def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dic
     sent = quarantine.chosen(spark, contract, replay, pins)
     raw = quarantine.only_chosen(spark.table(contract.bronze_table), sent)
     landed, _, headers = _overview(raw)
-    raw, carried = quarantine.decided(spark, contract, raw, pins)
+    raw, carried = _decided(spark, contract, raw, pins, decisions.standing(spark, contract))
     with _small(spark, landed):
         parsed = _parsed(raw, contract, headers, {}, carried).selectExpr(
             "_file", "_position", "_refused as outcome", f"{_REASONS} as reasons"
@@ -379,6 +385,15 @@ def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int
     return spark.table(contract.bronze_table).where(f"batch <= {newest}{after}")
 
 
+def _decided(
+    spark: SparkSession, contract: Contract, raw: DataFrame, pins: Pins, made: Sequence[Decision]
+) -> tuple[DataFrame, tuple[str, ...]]:
+    """(rows of bronze with what was decided about records and about batches, the columns that say so)."""
+    raw, of_batches = decisions.marked(raw, made)
+    raw, of_records = quarantine.decided(spark, contract, raw, pins)
+    return raw, (*of_records, *of_batches)
+
+
 def _stage(stack: ExitStack, spark: SparkSession, storage: str, table: str, name: str, frame: DataFrame) -> DataFrame:
     """Writes a frame to the table's staging folder and returns what was written.
 
@@ -431,17 +446,21 @@ def _parsed(
     raw: DataFrame, contract: Contract, headers: Sequence[str], previous: dict[str, Any], carried: Sequence[str] = ()
 ) -> DataFrame:
     """Parsed records with, for those that are not applied, `_refused`: their disposition. `carried`: see
-    `quarantine.decided`."""
-    is_late = horizon.is_late(contract, previous, "_decision is not null" if carried else None)
+    `_decided`."""
+    is_decided = "_decision" in carried
+    is_late = horizon.is_late(contract, previous, "_decision is not null" if is_decided else None)
     refused = f"""case
         when _unreadable is not null then '{REJECTED}'
         when size(_violations) > 0 then '{QUARANTINED}'
         when {is_late} then '{TOO_LATE}' end"""
     parsed = parse(raw, contract, headers, carried)
-    if carried:
+    if is_decided:
         parsed = quarantine.heeded(parsed, contract)
+    if decisions.IS_REJECTED in carried:
+        is_rejected = F.expr(f"if({decisions.IS_REJECTED}, '{BATCH_REJECTED}', _unreadable)")
+        parsed = parsed.withColumn("_unreadable", is_rejected)
     parsed = parsed.selectExpr("*", f"{refused} as _refused")
-    arrived = "coalesce(_decision.arrived, _record)" if carried else "_record"
+    arrived = "coalesce(_decision.arrived, _record)" if is_decided else "_record"
     # The raw text is needed of refused records alone; without it the rest takes a fraction of the room.
     told = ["_without_row", *(["_old_key"] if contract.delivery == "changes" else [])]
     kept = [
@@ -530,7 +549,10 @@ def _classify(
     others: DataFrame | None = None
     if contract.delivery == "snapshot":
         refused = parsed.where("_refused is not null")
-        known = " and ".join(f"{quote(key)} is not null" for key in keys)
+        # A snapshot that was rejected tells of no row, not even of those that it lacks.
+        known = " and ".join(
+            [f"{quote(key)} is not null" for key in keys] + [f"not (_unreadable <=> '{BATCH_REJECTED}')"]
+        )
         incomplete = [row[0] for row in refused.where(f"not ({known})").select("_arrived_on").distinct().collect()]
         present = refused.where(known).selectExpr(*map(quote, keys), "_arrived_on")
         in_force = "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"

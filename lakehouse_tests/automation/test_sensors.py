@@ -83,10 +83,11 @@ def test_whatever_decides_what_is_pending_changes_the_digest(home: Settings) -> 
     folder.mkdir(parents=True)
     (folder / "a.json").write_text("{}")
     seen.add(unsettled(home, contracts, "2026-01-01"))
-    log = Path(home.storage_dir) / "bronze" / "shopify_orders" / "_delta_log"
-    log.mkdir(parents=True)
-    (log / "00000000000000000000.json").write_text("{}")
-    seen.add(unsettled(home, contracts, "2026-01-01"))
-    assert len(seen) == 4
+    for schema, table in (("bronze", "shopify_orders"), ("ops", "batch_decisions")):
+        log = Path(home.storage_dir) / schema / table / "_delta_log"
+        log.mkdir(parents=True)
+        (log / "00000000000000000000.json").write_text("{}")
+        seen.add(unsettled(home, contracts, "2026-01-01"))
+    assert len(seen) == 5
     assert unsettled(home, contracts, "2026-01-01") in seen
     assert unsettled(home.model_copy(update={"landing": "s3a://bucket"}), contracts, "2026-01-01") is None
