@@ -71,17 +71,23 @@ def files_taken(spark: SparkSession, table: str | None = None) -> dict[str, dict
     if not tables.exists(spark, FILES):
         return {}
     noted = spark.table(FILES) if table is None else spark.table(FILES).where(F.col("table_name") == table)
-    # From a home that has not taken anything since these columns are there.
-    sha256 = "sha256" if "sha256" in noted.columns else "cast(null as string)"
-    last = f"max_by(struct(size_bytes, unix_millis(modified_at) as modified_ms, {sha256} as sha256), taken_at) as last"
+    # From a home that has not taken anything since this column is there.
+    sha256 = "sha256" if "sha256" in noted.columns else "cast(null as string) as sha256"
     rows = (
-        noted.groupBy("table_name", "file")
-        .agg(F.expr(last))
-        # No nulls among the numbers, which pandas would make floats of.
-        .selectExpr(
-            "table_name", "file", "coalesce(last.size_bytes, -1)", "coalesce(last.modified_ms, -1)", "last.sha256"
+        noted.selectExpr(
+            "table_name",
+            "file",
+            # No nulls among the numbers, which pandas would make floats of.
+            "coalesce(size_bytes, -1) as size_bytes",
+            "coalesce(unix_millis(modified_at), -1) as modified_ms",
+            sha256,
+            "unix_micros(taken_at) as taken_at",
         )
         .toPandas()  # by columns: Spark's rows take ten times as long
+        # Hardly a file is noted twice: to group them in the engine takes longer than to bring them all.
+        .sort_values("taken_at", kind="stable")
+        .drop_duplicates(["table_name", "file"], keep="last")
+        .drop(columns="taken_at")
     )
     found: dict[str, dict[str, Taken]] = {}
     for name, file, size, modified_ms, sha256 in zip(*(rows[column].tolist() for column in rows), strict=True):
