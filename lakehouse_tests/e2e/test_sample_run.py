@@ -362,13 +362,14 @@ def test_a_file_dropped_in_landing_reaches_readers_with_no_hand(shop: Shop) -> N
             time.sleep(5)
         assert len(found) == 1
     finally:
-        # To it alone: its children wait for its word, and it for each of them up to a minute.
+        # To it alone: its children wait for its word. How long it takes to end is Dagster's matter, and a run that it
+        # started may still go on: what is left after half a minute is ended.
         daemon.send_signal(signal.SIGINT)
-        try:
-            daemon.wait(timeout=150)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(daemon.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            daemon.wait(timeout=30)
+        with suppress(ProcessLookupError):
+            os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
 
 
 def test_a_killed_engine_is_replaced(shop: Shop) -> None:
