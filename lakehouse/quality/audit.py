@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pyspark.sql import SparkSession
 
-from lakehouse.contracts.model import BatchCheck, Contract, RowRule
+from lakehouse.contracts.model import BatchCheck, Contract, RowRule, Severity
 from lakehouse.quality.results import CheckResult, Outcome
 from lakehouse.quality.rules import row_rules
 from lakehouse.quality.soda import Measured, scan
@@ -41,7 +41,7 @@ class _Compiled:
     name: str
     kind: str
     dimension: str
-    severity: str
+    severity: Severity
     view: str
     sodacl: dict[str, Any]
     threshold: str
@@ -124,6 +124,8 @@ def _result(contract: Contract, item: _Compiled, measured: Measured, batch: int)
         description=description,
         column=item.column,
         batch=batch,
+        severity=item.severity,
+        seconds=measured.seconds,
     )
 
 

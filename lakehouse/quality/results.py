@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
 
+from lakehouse.contracts.model import Severity
 from lakehouse.storage import tables
 from lakehouse.storage.maintain import append_small
 from lakehouse.storage.tables import Field
@@ -33,6 +35,12 @@ class CheckResult:
     batch: int | None = None
     samples: tuple[dict[str, Any], ...] = field(default=())
     """A few records that broke it, personal data masked."""
+    severity: Severity = "error"
+    """What the contract makes of a failure: `error` can block, `warning` cannot."""
+    partition: str | None = None
+    """The arrival days of the batch: see `arrival_days`."""
+    seconds: float | None = None
+    """How long the queries took that measured it, which it may share with other checks; None: it needed none of its own."""
 
     @property
     def sentence(self) -> str:
@@ -41,6 +49,12 @@ class CheckResult:
         return f"{self.table}.{self.name}: expected {self.threshold}, {found}. {self.description}".rstrip()
 
 
+def arrival_days(days: Sequence[date]) -> str | None:
+    """The days on which a batch arrived (in order) as text: one day, or `first..last`; None for no day."""
+    return None if not days else f"{days[0]}" if days[0] == days[-1] else f"{days[0]}..{days[-1]}"
+
+
+MESSAGE_LENGTH = 2000
 _COLUMNS = (
     Field("table_name", "string", "The table that was checked."),
     Field("check_name", "string", "The check, unique within its table."),
@@ -50,7 +64,11 @@ _COLUMNS = (
     Field("outcome", "string", "pass, warn or fail."),
     Field("value", "double", "The measured number."),
     Field("threshold", "string", "What was expected."),
-    Field("batch", "bigint", "The batch that was checked."),
+    Field("batch", "bigint", "The batch that was checked; null: the table as it was, by a run that found nothing new."),
+    Field("partition", "string", "The arrival days of the batch: one day, or first..last."),
+    Field("severity", "string", "What the contract makes of a failure: error (can block) or warning (cannot)."),
+    Field("message", "string", "For a person: what was expected and what was found."),
+    Field("seconds", "double", "How long the queries took that measured it; it may share them with other checks."),
     Field("contract_version", "string", "Version of the contract that asked for it."),
     Field("run_id", "string", "The Dagster run."),
     Field("evaluated_at", "timestamp", "When (UTC)."),
@@ -58,7 +76,8 @@ _COLUMNS = (
 
 
 def ensure_table(spark: SparkSession, storage: str) -> None:
-    tables.ensure(spark, storage, CHECK_RESULTS, _COLUMNS, comment="Results of checks. One row per check and batch.")
+    comment = "Results of checks. One row per check and evaluation: a batch that is tried again is checked again."
+    tables.ensure(spark, storage, CHECK_RESULTS, _COLUMNS, comment=comment)
 
 
 def remember(spark: SparkSession, results: Sequence[CheckResult], contract_version: str, run_id: str) -> None:
@@ -76,6 +95,10 @@ def remember(spark: SparkSession, results: Sequence[CheckResult], contract_versi
             r.value,
             r.threshold,
             r.batch,
+            r.partition,
+            r.severity,
+            r.sentence[:MESSAGE_LENGTH],
+            r.seconds,
             contract_version,
             run_id,
         )

@@ -69,6 +69,8 @@ class Measured:
     outcome: str
     value: float | None
     problem: str | None = None
+    seconds: float | None = None
+    """How long its queries took; a query may measure several checks."""
 
 
 @functools.cache
@@ -102,15 +104,21 @@ def scan(
         runner._configuration.samples_limit = 0  # records that break a rule are shown from the quarantine, masked
         runner.execute()
         found = {check["name"]: check for check in runner.get_scan_results()["checks"]}
+        seconds = {check.name: _seconds(check) for check in runner._checks}
         problems = runner.get_error_logs_text() or "Soda did not evaluate it and gave no reason"
-    return {name: _measured(found.get(name), problems) for name in names}
+    return {name: _measured(found.get(name), problems, seconds.get(name)) for name in names}
 
 
-def _measured(check: dict[str, Any] | None, problems: str) -> Measured:
+def _seconds(check: Any) -> float | None:
+    queries = {id(query): query.duration for metric in check.metrics.values() for query in metric.queries}
+    known = [duration.total_seconds() for duration in queries.values() if duration is not None]
+    return sum(known) if known else None
+
+
+def _measured(check: dict[str, Any] | None, problems: str, seconds: float | None) -> Measured:
     if check is None or check.get("outcome") not in ("pass", "warn", "fail"):
-        return Measured("error", None, problems)
-    value = (check.get("diagnostics") or {}).get("value")
-    return Measured(check["outcome"], float(value) if isinstance(value, (int, float)) else _number(value))
+        return Measured("error", None, problems, seconds)
+    return Measured(check["outcome"], _number((check.get("diagnostics") or {}).get("value")), seconds=seconds)
 
 
 def _number(value: Any) -> float | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from lakehouse.bronze.assets import TRANSIENT, asset_tags, contract_reference, owners, table_schema
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.engine.resource import Engine
+from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
@@ -223,7 +224,9 @@ def _results(
     if refined is None:
         context.log.info(f"{contract.silver_table}: nothing new")
         metadata["landed"] = 0
-        checks = _remembered(spark, contract, _age(spark, contract))
+        age = _age(spark, contract)
+        check_results.remember(spark, age, contract.version, context.run_id)
+        checks = _remembered(spark, contract, age)
     else:
         counts = refined.counts
         metadata |= {
@@ -313,6 +316,9 @@ def _remembered(spark: Any, contract: Contract, fresh: Sequence[CheckResult]) ->
             description=known[row["check_name"]][0],
             column=row["last"]["column_name"],
             batch=row["last"]["batch"],
+            severity=row["last"]["severity"] or "error",
+            partition=row["last"]["partition"],
+            seconds=row["last"]["seconds"],
         )
         for row in rows
         if row["check_name"] in known

@@ -127,6 +127,7 @@ def check_unknown(contract: Contract, unknown: Mapping[str, str], batch: int) ->
         threshold="no field that the contract does not know",
         description=description,
         batch=batch,
+        severity="error" if can_block else "warning",
     )
 
 

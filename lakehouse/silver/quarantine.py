@@ -6,6 +6,7 @@ replays gave. A record is known by its file, its place in it, and a hash of its 
 about another that a rewritten file has at that place.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -344,6 +345,7 @@ def heal(spark: SparkSession, contract: Contract) -> bool:
 def age(spark: SparkSession, contract: Contract, batch: int | None, is_resolved: bool) -> CheckResult:
     """The check of how long records have waited in quarantine; without a query, where none ever was there.
     `is_resolved`: whether the table of decisions exists."""
+    started = time.monotonic()
     days = contract.quarantine_warn.total_seconds() / 86400
     old, text = 0, "No record waits in quarantine."
     if next(notes(spark, contract.quarantine_table), None) is not None:
@@ -373,6 +375,8 @@ def age(spark: SparkSession, contract: Contract, batch: int | None, is_resolved:
         threshold=f"0 records for more than {days:g} days",
         description=text,
         batch=batch,
+        severity="warning",
+        seconds=time.monotonic() - started,
     )
 
 

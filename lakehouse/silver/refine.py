@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial, reduce
 from itertools import takewhile
@@ -230,7 +230,8 @@ def _refine(
                 results.append(evolution.check_unknown(contract, unknown, newest))
         if sent is not None and since is not None:
             results = quarantine.of_replay(results, contract)
-        results = decisions.heeded(results, decided, since, newest)
+        partition = check_results.arrival_days(days)
+        results = [replace(one, partition=partition) for one in decisions.heeded(results, decided, since, newest)]
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
@@ -273,19 +274,21 @@ def _refine(
             quarantine.commit_outcomes(spark, contract, told, replay, newest, change, since is None)
         if sent is None or since is None:
             _commit_quarantine(spark, contract, parsed, since, refused, note)
+        with nullcontext() if is_small else _small(spark, refused):
+            age = quarantine.age(spark, contract, newest, pins.resolutions is not None or sent is not None)
+        results.append(replace(age, partition=partition))
+        # Before the commit: a process that dies in between has checked what nobody sees, and checks it again.
+        check_results.remember(spark, results, contract.version, run_id)
         _commit_state(spark, contract, classified, since, change, note, within)
     version = ledger.version_of(spark, contract, after, note["attempt"])
     if version is None:
         raise lost_race(contract.state_table)
     if previous:
         horizon.forget(spark, contract, moved, ledger.change_of(previous))
-    with _small(spark, refused):
-        results.append(quarantine.age(spark, contract, newest, pins.resolutions is not None or sent is not None))
-    with ThreadPoolExecutor(3) as pool:  # three tables that know nothing of each other
+    with ThreadPoolExecutor(2) as pool:  # two tables that know nothing of each other
         waiting: list[Future[Any]] = [
             pool.submit(state.ensure_views, spark, storage, contract),
             pool.submit(ledger.heal, spark, contract),
-            pool.submit(check_results.remember, spark, results, contract.version, run_id),
         ]
         for ended in waiting:
             ended.result()
@@ -661,8 +664,6 @@ def _audit(
 
 def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contract) -> list[CheckResult]:
     """Adds a few records, masked, to the results of row rules that something broke."""
-    from dataclasses import replace
-
     broken = {result.name for result in results if result.kind == "rule" and result.value}
     if not broken and not any(result.value for result in results if result.name == "quarantine_rate"):
         return results

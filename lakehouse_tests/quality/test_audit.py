@@ -112,6 +112,7 @@ def test_each_kind_of_check_passes_and_fails(spark: Any) -> None:
     of = audited()
     good = judge(spark, of, GOOD)
     assert {name: result.outcome for name, result in good.items() if result.outcome != "pass"} == {}
+    assert all(result.seconds is not None and result.seconds > 0 for result in good.values())
     bad = judge(spark, of, BAD)
     assert set(good) == set(bad) == set(check_names(of)) - {"records_conserved", "quarantine_age"}
     outcomes = {name: (result.outcome, result.value) for name, result in bad.items()}
@@ -157,6 +158,9 @@ def test_a_check_that_cannot_be_evaluated_is_a_failure(spark: Any) -> None:
         check = replace(extra, severity=severity)  # type: ignore[arg-type]
         results = judge(spark, replace(of, checks=(*of.checks, check)), [{"id": "1"}])
         assert results[check.name].outcome == outcome, check
+        assert set(results) == {*check_names(of), check.name} - {"records_conserved", "quarantine_age"}
+        dropped = [result for result in results.values() if result.value is None]
+        assert all(result.outcome != "pass" for result in dropped), "with it, Soda drops others of the table"
         assert "could not be evaluated" in results[check.name].description
         assert results[check.name].value is None
 

@@ -16,6 +16,8 @@ from lakehouse.bronze import ingest as bronze
 from lakehouse.bronze.landing import landed_files
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import client
+from lakehouse.quality.audit import check_names
+from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
 from lakehouse.silver import ledger, refine
 from lakehouse.silver.fold import DISPOSITIONS
@@ -64,6 +66,12 @@ class Shop:
 
     def quarantine(self) -> list[tuple[Any, ...]]:
         return self.rows(self.of.quarantine_table, "record", "reasons", "disposition")
+
+    def remembered(self) -> list[tuple[str, int]]:
+        """(check, how often it was evaluated) on the newest batch."""
+        newest = f"(select max(batch) from {CHECK_RESULTS} where table_name = '{self.of.table}')"
+        checked = self.spark.table(CHECK_RESULTS).where(f"table_name = '{self.of.table}' and batch = {newest}")
+        return [tuple(row) for row in checked.groupBy("check_name").count().collect()]
 
     def batches(self) -> list[Any]:
         where = f"table_name = '{self.of.table}'"
@@ -170,12 +178,13 @@ def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
         commit(*given)
         raise Killed
 
-    for die, kept in ((die_before, [("1", "new")]), (die_after, [("1", "paid")])):
+    for times, (die, kept) in enumerate(((die_before, [("1", "new")]), (die_after, [("1", "paid")])), 1):
         with monkeypatch.context() as patch, suppress(Killed):
             patch.setattr(refine, "_commit_state", die)
             shop.refine()
         assert shop.seen("id", "status") == kept
         assert len(shop.batches()) == 1, "the ledger does not know of it yet"
+        assert set(shop.remembered()) == dict.fromkeys(check_names(shop.of), times).items(), "and never less"
     assert shop.refine() is None, "the state has it: only the ledger is to be healed"
     assert shop.seen("id", "status") == [("1", "paid")]
     assert sorted(kind for _, _, kind in shop.quarantine()) == ["quarantined", "quarantined", "rejected"]

@@ -1,0 +1,56 @@
+"""What is remembered of a check, also in a table from before it remembered so much."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from lakehouse.quality import results
+from lakehouse.quality.results import CheckResult, arrival_days, ensure_table, remember
+from lakehouse.settings import settings
+from lakehouse.storage import tables
+
+NEW = ("partition", "severity", "message", "seconds")
+
+
+def test_a_table_of_results_from_before_gets_the_new_columns_and_keeps_its_rows(
+    spark: Any, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, table = settings().storage_dir, f"{schema}.check_results"
+    monkeypatch.setattr(results, "CHECK_RESULTS", table)
+    before = [field for field in results._COLUMNS if field.name not in NEW]
+    tables.ensure(spark, storage, table, before)
+    old = ("t", "c", "rule", "validity", None, "pass", 0.0, "0", 1, "1.0.0", "run", None)
+    tables.append(tables.local_rows(spark, [old], before), table)
+    ensure_table(spark, storage)
+    days = arrival_days([date(2025, 3, 1), date(2025, 3, 2)])
+    found = CheckResult("t", "c", "rule", "validity", "warn", 3, "0", "Few.", "x", 2, (), "warning", days, 0.25)
+    remember(spark, [found, replace(found, description="x" * 9000, value=None)], "1.0.1", "run")
+    rows = spark.table(table).orderBy("batch", "value").collect()
+    assert [row["batch"] for row in rows] == [1, 2, 2]
+    assert [rows[0][name] for name in NEW] == [None] * 4
+    assert rows[2].asDict() | {"evaluated_at": None} == {
+        "table_name": "t",
+        "check_name": "c",
+        "kind": "rule",
+        "dimension": "validity",
+        "column_name": "x",
+        "outcome": "warn",
+        "value": 3.0,
+        "threshold": "0",
+        "batch": 2,
+        "partition": "2025-03-01..2025-03-02",
+        "severity": "warning",
+        "message": "t.c: expected 0, found 3. Few.",
+        "seconds": 0.25,
+        "contract_version": "1.0.1",
+        "run_id": "run",
+        "evaluated_at": None,
+    }
+    assert rows[2]["evaluated_at"] is not None and len(rows[1]["message"]) == results.MESSAGE_LENGTH
+
+
+def test_arrival_days_as_text() -> None:
+    assert arrival_days([]) is None
+    assert arrival_days([date(2025, 3, 1)]) == arrival_days([date(2025, 3, 1)] * 2) == "2025-03-01"
