@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from lakehouse.contracts import application, servers, spark_sql
+from lakehouse.contracts import application, scoring, servers, spark_sql
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
 from lakehouse.contracts.model import (
@@ -58,6 +58,7 @@ OWN_KEYS = (
     "csv",
     "rewritten_files",
     *application.OWN_KEYS,
+    *scoring.OWN_KEYS,
     "unknown_fields",
 )
 SLAS = ("latency", "frequency", "retention")
@@ -245,6 +246,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         untracked_columns=applied.untracked_columns,
         ignore_nulls=applied.ignore_nulls,
         partial_rows=applied.partial_rows,
+        score=scoring.read_scoring(document, place, settings),
         line=document.line(where),
     )
 

@@ -165,6 +165,22 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What is asked of the quality score of a batch (0 to 1; `quality.score`)."""
+
+    publish: float = 0.9
+    """From here on the batch is published."""
+    warn: float = 0.7
+    """From here on it is published with a warning and an alert; below, it is held back."""
+    weights: tuple[tuple[Dimension, float], ...] = ()
+    """Of the dimensions that have another weight than 1."""
+
+    def __str__(self) -> str:
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in self.weights)
+        return f"publish {self.publish:g}, warn {self.warn:g}" + (f", weights {weights}" if weights else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One table: everything that the project derives its assets, checks and tables from."""
 
@@ -234,6 +250,7 @@ class Contract:
     """Columns of which a null leaves the earlier value; `all` but those of the key. See `filled`."""
     partial_rows: bool = False
     """Debezium's placeholder for a value that it was not given leaves the earlier value of the column."""
+    score: Scoring = Scoring()
     line: int = 1
 
     @property

@@ -1,4 +1,4 @@
-"""What a contract demands of data, and whether the data does: rule, SodaCL, audit, results.
+"""What a contract demands of data, and whether the data does: rule, SodaCL, audit, results, score.
 
 One rule is one predicate: the quarantine split and the audit use the same Spark expression. Not here: what becomes of
 a record that breaks a rule (silver), and checks of dbt models (the dbt project).

@@ -22,6 +22,7 @@ from lakehouse.storage.tables import quote
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
 QUARANTINE_AGE = "quarantine_age"
 UNKNOWN_FIELDS = "unknown_fields"
+QUALITY_SCORE, ALL_DIMENSIONS = "quality_score", "all"
 BATCH_REJECTED = "batch_rejected"
 """Why the records of a batch that somebody rejected are refused; they count for no rate."""
 
@@ -59,6 +60,13 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
         f"At most {contract.max_quarantined_percent:g} % of a batch is unreadable or breaks a rule.",
         "validity",
         True,
+    )
+    limits = contract.score
+    named[QUALITY_SCORE] = (
+        f"The quality score of the batch, over all dimensions, is at least {limits.publish:g}. "
+        f"Below it warns; below {limits.warn:g} the batch is held back.",
+        ALL_DIMENSIONS,
+        limits.warn > 0,
     )
     named[CONSERVATION] = ("Every record that landed has exactly one disposition.", "completeness", True)
     days = contract.quarantine_warn.total_seconds() / 86400

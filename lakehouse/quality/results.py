@@ -39,6 +39,10 @@ class CheckResult:
     """What the contract makes of a failure: `error` can block, `warning` cannot."""
     partition: str | None = None
     """The arrival days of the batch: see `arrival_days`."""
+    credit: float | None = None
+    """What it counts in the quality score, 0 to 1 (see `score.credit`); None: it does not."""
+    parts: tuple[tuple[str, float], ...] = ()
+    """What the value is made of: (name, number)."""
     seconds: float | None = None
     """How long the queries took that measured it, which it may share with other checks; None: it needed none of its own."""
 
@@ -59,7 +63,7 @@ _COLUMNS = (
     Field("table_name", "string", "The table that was checked."),
     Field("check_name", "string", "The check, unique within its table."),
     Field("kind", "string", "rule (of single records), batch, table or pipeline."),
-    Field("dimension", "string", "Completeness, uniqueness, validity, accuracy, consistency or timeliness."),
+    Field("dimension", "string", "Completeness, uniqueness, validity, accuracy, consistency or timeliness; or all."),
     Field("column_name", "string", "The column it is about, if one."),
     Field("outcome", "string", "pass, warn or fail."),
     Field("value", "double", "The measured number."),
@@ -67,6 +71,7 @@ _COLUMNS = (
     Field("batch", "bigint", "The batch that was checked; null: the table as it was, by a run that found nothing new."),
     Field("partition", "string", "The arrival days of the batch: one day, or first..last."),
     Field("severity", "string", "What the contract makes of a failure: error (can block) or warning (cannot)."),
+    Field("credit", "double", "What it counts in the quality score, 0 to 1; null: it does not."),
     Field("message", "string", "For a person: what was expected and what was found."),
     Field("seconds", "double", "How long the queries took that measured it; it may share them with other checks."),
     Field("contract_version", "string", "Version of the contract that asked for it."),
@@ -97,6 +102,7 @@ def remember(spark: SparkSession, results: Sequence[CheckResult], contract_versi
             r.batch,
             r.partition,
             r.severity,
+            r.credit,
             r.sentence[:MESSAGE_LENGTH],
             r.seconds,
             contract_version,

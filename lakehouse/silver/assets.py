@@ -10,7 +10,7 @@ from lakehouse.bronze.assets import TRANSIENT, asset_tags, contract_reference, o
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.engine.resource import Engine
 from lakehouse.quality import results as check_results
-from lakehouse.quality.audit import check_names
+from lakehouse.quality.audit import QUALITY_SCORE, check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
 from lakehouse.silver import quarantine
@@ -236,6 +236,8 @@ def _results(
             "batch": str(refined.batch),
             "silver_version": refined.version,
             "seconds": round(refined.seconds, 1),
+            "audit_seconds": round(refined.audit_seconds, 2),
+            **({} if refined.score is None else {QUALITY_SCORE: refined.score}),
             "checks_passed": sum(1 for check in refined.checks if check.outcome == "pass"),
             "checks_warned": sum(1 for check in refined.checks if check.outcome == "warn"),
         }
@@ -278,6 +280,7 @@ def _check(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
     }
     if result.value is not None:
         metadata["value"] = float(result.value)
+    metadata |= dict(result.parts)
     if result.samples:
         metadata["failing_records"] = dg.MetadataValue.table(
             [dg.TableRecord({name: str(value) for name, value in sample.items()}) for sample in result.samples]
@@ -317,6 +320,7 @@ def _remembered(spark: Any, contract: Contract, fresh: Sequence[CheckResult]) ->
             column=row["last"]["column_name"],
             batch=row["last"]["batch"],
             severity=row["last"]["severity"] or "error",
+            credit=row["last"]["credit"],
             partition=row["last"]["partition"],
             seconds=row["last"]["seconds"],
         )

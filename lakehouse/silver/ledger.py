@@ -41,6 +41,8 @@ _COLUMNS = (
     Field("contract_version", "string", "Version of the contract that applied."),
     Field("run_id", "string", "The Dagster run."),
     Field("seconds", "double", "How long the step took up to its commit."),
+    Field("audit_seconds", "double", "How much of that its checks took."),
+    Field("score", "double", "The quality score of the batch, 0 to 1; null: it was not asked for, of a replay."),
     Field("committed_at", "timestamp", "When (UTC)."),
 )
 
@@ -98,6 +100,8 @@ def heal(spark: SparkSession, contract: Contract) -> int:
                 note["contract_version"],
                 note["run_id"],
                 float(note["seconds"]),
+                note.get("audit_seconds"),
+                note.get("score"),
                 datetime.fromisoformat(note["committed_at"]),
             )
             for version, note in missing

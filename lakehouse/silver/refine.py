@@ -20,8 +20,9 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.changes import basis, rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
-from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, Views, audit, blocking
+from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, QUALITY_SCORE, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
+from lakehouse.quality.score import scored
 from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, state
 from lakehouse.silver.decisions import Decision
 from lakehouse.silver.fold import (
@@ -78,6 +79,10 @@ class Refined:
     is_rebuild: bool
     is_replay: bool = False
     """Of some records in quarantine, instead of a batch."""
+    audit_seconds: float = 0.0
+    """How much of `seconds` the checks took."""
+    score: float | None = None
+    """The quality score, 0 to 1; None of a replay."""
 
 
 class BatchBlockedError(Exception):
@@ -223,11 +228,14 @@ def _refine(
         classified = stage("classified", events)
         with small():
             counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
+        audit_began = time.monotonic()
         with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
             results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
+        results = scored(contract, results, landed, newest)
+        audit_seconds = round(time.monotonic() - audit_began, 3)
         if sent is not None and since is not None:
             results = quarantine.of_replay(results, contract)
         partition = check_results.arrival_days(days)
@@ -235,6 +243,7 @@ def _refine(
         if blocking(results):
             check_results.remember(spark, results, contract.version, run_id)
             raise BatchBlockedError(contract.table, newest, landed, results)
+        quality = next((one.value for one in results if one.name == QUALITY_SCORE), None)
         moved = horizon.advance(contract, held, previous)
         note: dict[str, Any] = {
             "kind": ledger.REFINE,
@@ -260,6 +269,8 @@ def _refine(
             "contract_version": contract.version,
             "run_id": run_id,
             "seconds": round(time.monotonic() - started, 3),
+            "audit_seconds": audit_seconds,
+            "score": quality,
             "committed_at": datetime.now(UTC).isoformat(),
         }
         refused = sum(counts[name] for name in ledger.REFUSED)
@@ -303,6 +314,8 @@ def _refine(
         seconds=time.monotonic() - started,
         is_rebuild=since is None,
         is_replay=sent is not None and since is not None,
+        audit_seconds=audit_seconds,
+        score=quality,
     )
 
 

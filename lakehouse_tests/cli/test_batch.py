@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from lakehouse.cli import lakehouse
-from lakehouse.quality.audit import BATCH_REJECTED
+from lakehouse.quality.audit import BATCH_REJECTED, QUALITY_SCORE
+from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
 from lakehouse.silver.quarantine import Replay, Selection
 from lakehouse.silver.refine import BatchBlockedError, preview, refine
@@ -30,8 +31,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: Any, **own: Any
         [key(), column("status", quality=[accepted("new", "paid")])],
         name=next(_names),
         folder=tmp_path,
-        quarantine={"max_percent": 10},
-        **own,
+        **{"quarantine": {"max_percent": 10}} | own,
     )
     for name, value in (("CONTRACTS", tmp_path), ("SAMPLE", "false"), ("LANDING", tmp_path / "landing")):
         monkeypatch.setenv(f"LAKEHOUSE_{name}", str(value))
@@ -94,6 +94,51 @@ def test_a_released_batch_is_taken_as_it_is_and_nothing_that_came_later(shop: An
 
     rebuilt = shop.refine(full_refresh=True)
     assert counts(rebuilt) == {"applied": 2, "quarantined": 2}, "what was released once does not hold a rebuild back"
+
+
+def test_a_batch_is_published_warned_of_or_held_back_by_its_score(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = made(tmp_path, monkeypatch, spark, quarantine={"max_percent": 100}, score={"warn": 0.7})
+    table = shop.of.table
+
+    def batch(first: int, odd: int) -> list[dict[str, str]]:
+        return [{"id": str(first + n), "status": "odd" if n < odd else "new"} for n in range(10)]
+
+    def judged(done: Any) -> tuple[str, float]:
+        (result,) = (check for check in done.checks if check.name == QUALITY_SCORE)
+        assert dict(result.parts).keys() == {"completeness", "uniqueness", "validity"}
+        assert done.score == result.value and 0 < done.audit_seconds < done.seconds
+        return result.outcome, round(done.score, 3)
+
+    shop.ingest(FIRST, "a", batch(0, 1))
+    assert judged(shop.refine()) == ("pass", 0.967)
+    shop.ingest(SECOND, "b", batch(10, 4))
+    assert judged(shop.refine()) == ("warn", 0.867)
+    shop.ingest(THIRD, "c", batch(20, 10))
+    with pytest.raises(
+        BatchBlockedError, match=r"quality_score: expected >= 0.9 .* found 0.666667.*validity 0 by"
+    ) as error:
+        shop.refine()
+    assert [result.name for result in error.value.results if result.outcome == "fail"] == [QUALITY_SCORE]
+    assert len(shop.seen("id")) == 15, "nothing of it was committed"
+    assert "quality_score: expected >= 0.9 (holds the batch back below 0.7), found 0.666667" in call("show", table)
+    call("release", table, str(error.value.batch), "--note", "known", "--by", "ann")
+    done = shop.refine()
+    assert counts(done) == {"quarantined": 10} and judged(done) == ("warn", 0.667)
+    assert [(row["score"], row["audit_seconds"] > 0) for row in shop.batches()] == [
+        (0.966667, True), (0.866667, True), (0.666667, True),
+    ]  # fmt: skip
+    told = spark.table(CHECK_RESULTS).where(f"table_name = '{table}'")
+    scores = told.where(f"check_name = '{QUALITY_SCORE}'").orderBy("evaluated_at").collect()
+    assert [row["outcome"] for row in scores] == ["pass", "warn", "fail", "warn"]
+    assert [row["partition"] for row in scores] == [FIRST, SECOND, THIRD, THIRD]
+    assert scores[3]["message"].endswith("The batch was released by ann: known")
+    credits = told.where("check_name = 'status_accepted_values'").orderBy("evaluated_at").select("credit").collect()
+    assert [round(row["credit"], 3) for row in credits] == [0.9, 0.6, 0, 0]
+    rebuilt = shop.refine(full_refresh=True)
+    assert judged(rebuilt) == ("warn", 0.833)
+    settings.cache_clear()
 
 
 def test_a_rejected_batch_is_refused_until_that_is_taken_back(shop: Any) -> None:

@@ -44,6 +44,7 @@ def test_a_contract_has_no_change_from_itself() -> None:
         (things(unknown_fields="add"), things(), "unknown_fields", "breaking"),
         (things(), things(history="full"), "history", "breaking"),
         (things(), things(lateness="9d"), "lateness", "forward-only"),
+        (things(), things(score={"publish": 0.8}), "score", "compatible"),
         (things(items("parts", column("sku"))), things(items("parts", column("no"))), "parts.sku", "breaking"),
         (things(items("parts", column("sku"), child_table="parts")), things(items("parts", column("sku"))),
          "parts", "breaking"),

@@ -53,6 +53,7 @@ def test_a_minimal_contract_gets_every_default(write: Write) -> None:
     assert contract.quarantine_table == "silver_state.shop_orders__quarantine"
     assert contract.resolutions_table == "silver_state.shop_orders__resolutions"
     assert contract.quarantine_warn == timedelta(days=7)
+    assert (contract.score.publish, contract.score.warn, contract.score.weights) == (0.9, 0.7, ())
     assert [column.name for column in contract.pii_columns] == ["email"]
     assert contract.child_tables == ()
     assert (contract.history, contract.partition, contract.start) == ("current", None, None)
@@ -75,7 +76,8 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
                 "      delivery: versions\n      sequence: [updated_at]\n      lateness: 2w\n      history: full\n"
                 "      partition: weekly\n      start: 2025-11-24\n      encoding: latin-1\n"
                 "      rewritten_files: re-ingest\n      unknown_fields: add\n"
-                "      quarantine: {max_percent: 0.5, warn_after: 36h}\n",
+                "      quarantine: {max_percent: 0.5, warn_after: 36h}\n"
+                "      score: {publish: 0.6, weights: {uniqueness: 2, timeliness: 0}}\n",
             ),
             sla("{property: latency, value: 6, unit: h, element: orders.updated_at}"),
             ("slaProperties:\n", "slaProperties:\n  - {property: frequency, value: 1, unit: week}\n"),
@@ -93,6 +95,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
     assert contract.column("amount").critical
     assert (contract.lateness, contract.history, contract.partition) == (timedelta(weeks=2), "full", "weekly")
     assert contract.quarantine_warn == timedelta(hours=36)
+    assert str(contract.score) == "publish 0.6, warn 0.6, weights uniqueness 2, timeliness 0"
     assert (contract.rewritten_files, contract.unknown_fields) == ("re-ingest", "add")
     assert (contract.start, contract.encoding, contract.max_quarantined_percent) == (
         date(2025, 11, 24),
@@ -162,6 +165,14 @@ PROBLEMS = {
     "quarantine": (lakehouse("quarantine: {max: 5}"), "`max` is unknown to quarantine", "quarantine"),
     "share": (lakehouse("quarantine: {max_percent: 500}"), "`500` is no percentage", "quarantine"),
     "age": (lakehouse("quarantine: {warn_after: soon}"), "warn_after cannot be `soon`", "quarantine"),
+    "score": (lakehouse("score: high"), "score cannot be `high`", "score"),
+    "score key": (lakehouse("score: {publsh: 0.9}"), "Perhaps `publish` is meant", "score"),
+    "score in percent": (lakehouse("score: {publish: 90}"), "`publish` cannot be `90`", "score"),
+    "score order": (lakehouse("score: {publish: 0.6, warn: 0.8}"), "held back below 0.8, and published from 0.6", "score"),
+    "weights": (lakehouse("score: {weights: 2}"), "weights cannot be `2`", "score"),
+    "weight of nothing": (lakehouse("score: {weights: {validty: 2}}"), "Perhaps `validity` is meant", "score"),
+    "weight below 0": (lakehouse("score: {weights: {validity: -1}}"), "the weight of validity cannot be `-1`", "score"),
+    "no weight": (lakehouse("score: {weights: {validity: 0, completeness: 0}}"), "neither completeness nor validity", "score"),
     "csv of json": (lakehouse('csv: {delimiter: ";"}'), "no meaning for format json", "csv"),
     "delimiter": (("format: json", "format: csv\n      csv: {delimiter: ab}"), "the delimiter cannot be `ab`", "csv:"),
     "csv key": (("format: json", "format: csv\n      csv: {quote: a}"), "`quote` is unknown to csv", "csv:"),

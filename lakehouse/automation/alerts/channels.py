@@ -13,7 +13,14 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 TIMEOUT_SECONDS = 10
 """One that does not answer must not keep the others waiting, nor the sensor."""
 _PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
-Status = Literal["broken", "recovered", "notice"]
+Status = Literal["broken", "warning", "recovered", "notice"]
+
+_TITLES: dict[Status, str] = {
+    "broken": "Broken",
+    "warning": "Warning",
+    "recovered": "Works again",
+    "notice": "Done",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Alert:
 
     @property
     def title(self) -> str:
-        return {"broken": "Broken", "recovered": "Works again", "notice": "Done"}[self.status] + f": {self.key}"
+        return f"{_TITLES[self.status]}: {self.key}"
 
     @property
     def body(self) -> str:
@@ -86,7 +93,8 @@ def pagerduty_event(alert: Alert, routing_key: str) -> dict[str, object]:
     if alert.status == "notice":
         severity, action = "info", "trigger"
     else:
-        severity, action = "error", "trigger" if alert.status == "broken" else "resolve"
+        severity = "warning" if alert.status == "warning" else "error"
+        action = "resolve" if alert.status == "recovered" else "trigger"
     details = {"text": alert.body, "owners": list(alert.owners), "run_id": alert.run_id}
     return {
         "routing_key": routing_key,

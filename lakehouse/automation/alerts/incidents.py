@@ -1,7 +1,7 @@
 """What broke and what works again, told by Dagster's runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -10,19 +10,25 @@ from lakehouse.automation.alerts.channels import Alert
 from lakehouse.automation.runs import events, failure_of
 
 RELEASE_STEP = "release"
+ALERTING_CHECKS = ("quality_score", "anomalies")
+"""Checks of which a warning is said as well. Each sums up what others found of a batch or a day; what a single rule warns
+of is in the report. (Any check that fails holds its step back, and that is said anyway.)"""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What one run says: of each step that failed why, and which steps are sound."""
+    """What one run says: of each step that failed, and of each check of ALERTING_CHECKS that warned, why; and which steps
+    and checks are sound. A check is named `<step>.<check>`."""
 
     broken: Mapping[str, str]
     sound: frozenset[str]
+    warned: Mapping[str, str] = field(default_factory=dict)
 
 
 def told_by(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Told:
     """Of a run that has ended. One that failed outside of its steps broke as a whole, under the name of its assets."""
     broken: dict[str, str] = {}
+    warned: dict[str, str] = {}
     sound: set[str] = set()
     for entry in events(instance, run.run_id, None)[0]:
         event = entry.dagster_event
@@ -32,12 +38,21 @@ def told_by(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Told:
             broken[event.step_key] = failure_of(event)
         elif event.event_type_value == "STEP_SUCCESS":
             sound.add(event.step_key)
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.event_specific_data
+            key = f"{event.step_key}.{check.check_name}"
+            if check.check_name not in ALERTING_CHECKS:
+                continue
+            if check.passed:
+                sound.add(key)
+            elif check.severity == dg.AssetCheckSeverity.WARN:
+                warned[key] = check.description or "The check warned."
     whole = _name_of(run)
     if run.status == dg.DagsterRunStatus.FAILURE and not broken:
         broken[whole] = "The run failed outside of its steps: its process died, or could not be started."
     elif run.status == dg.DagsterRunStatus.SUCCESS:
         sound.add(whole)
-    return Told(broken, frozenset(sound - broken.keys()))
+    return Told(broken, frozenset(sound - broken.keys()), warned)
 
 
 def _name_of(run: dg.DagsterRun) -> str:
@@ -49,6 +64,7 @@ def alerts_of(told: Told, broken_before: Iterable[str], says_success: bool) -> l
     """The alerts that a run is worth, given what was broken before it: what broke is said once, until it works again."""
     before = set(broken_before)
     found = [Alert("broken", key, text) for key, text in told.broken.items() if key not in before]
+    found += [Alert("warning", key, text) for key, text in told.warned.items() if key not in before]
     found += [Alert("recovered", key, "The last run of it succeeded.") for key in sorted(before & told.sound)]
     if says_success and RELEASE_STEP in told.sound:
         found.append(Alert("notice", RELEASE_STEP, "A new release is in force."))
@@ -60,7 +76,7 @@ def addressed(alert: Alert, run: dg.DagsterRun, owners: Mapping[str, Sequence[st
     return replace(
         alert,
         key=alert.key.replace("__", "/", 1),
-        owners=tuple(owners.get(alert.key, ())),
+        owners=tuple(owners.get(alert.key, owners.get(alert.key.rpartition(".")[0], ()))),
         run_id=run.run_id,
         url=f"{ui_url.rstrip('/')}/runs/{run.run_id}",
         at=at,

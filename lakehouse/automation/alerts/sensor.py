@@ -31,7 +31,7 @@ class Memory:
     seen: list[str] = field(default_factory=list)
     """Runs looked at, newest last."""
     broken: dict[str, str] = field(default_factory=dict)
-    """What is broken → the run that broke it."""
+    """What is broken or warned of → the run that said so first."""
     waiting: list[dict[str, Any]] = field(default_factory=list)
     """Alerts that a channel has not taken: its place among the channels, the alert, how often it was tried."""
 
@@ -64,7 +64,7 @@ def look(
         at = record.update_timestamp.isoformat(timespec="seconds")
         for alert in alerts_of(told, memory.broken, here.alert_on_success):
             found.append(addressed(alert, run, owners, here.ui_url, at))
-            if alert.status == "broken":
+            if alert.status in ("broken", "warning"):
                 memory.broken[alert.key] = run.run_id
             else:
                 memory.broken.pop(alert.key, None)

@@ -221,6 +221,8 @@ def score(outcomes: Sequence[tuple[str, str]]) -> float | None:
     """
     by_dimension: dict[str, list[float]] = {}
     for dimension, outcome in outcomes:
+        if dimension not in DIMENSIONS:  # the quality score itself
+            continue
         by_dimension.setdefault(dimension, []).append(_CREDIT[outcome])
     if not by_dimension:
         return None

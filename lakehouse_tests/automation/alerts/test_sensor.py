@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from lakehouse.automation.alerts import sensor
-from lakehouse.automation.alerts.channels import Alert, ChannelError
+from lakehouse.automation.alerts.channels import Alert, ChannelError, pagerduty_event
 from lakehouse.automation.alerts.incidents import owners_by_step
 from lakehouse.automation.alerts.sensor import Memory, deliver, look
 from lakehouse.settings import Settings
@@ -43,6 +43,33 @@ def run(instance: dg.DagsterInstance, broken: str = "", released: bool = False) 
     return dg.materialize([asset(key) for key in keys], instance=instance, raise_on_error=False).run_id
 
 
+def warn(
+    instance: dg.DagsterInstance, *warning: str, score: str = "silver.orders.quality_score", failed: bool = False
+) -> None:
+    """Materializes silver/orders with a score, an anomaly and a rule, of which some warn, or fail with the step."""
+    names = ("quality_score", "anomalies", "price_positive")
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec(["silver", "orders"])],
+        check_specs=[dg.AssetCheckSpec(name, asset=dg.AssetKey(["silver", "orders"])) for name in names],
+        name="silver__orders",
+    )
+    def _orders() -> Any:
+        for name in names:
+            yield dg.AssetCheckResult(
+                asset_key=["silver", "orders"],
+                check_name=name,
+                passed=name not in warning,
+                severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
+                description=f"{score}: expected >= 0.9, found 0.8.",
+            )
+        if failed:
+            raise dg.Failure("held back")
+        yield dg.MaterializeResult(asset_key=["silver", "orders"])
+
+    dg.materialize([_orders], instance=instance, raise_on_error=False)
+
+
 def told(found: list[Alert]) -> list[tuple[str, str]]:
     return [(alert.status, alert.key) for alert in found]
 
@@ -63,6 +90,39 @@ def test_what_broke_is_said_once_until_it_works_again(instance: dg.DagsterInstan
     assert told(look(instance, memory, here, OWNERS)) == [("recovered", "silver/payments")]
     run(instance)
     assert look(instance, memory, here, OWNERS) == []
+
+
+def test_a_score_or_an_anomaly_that_warns_is_said_once_until_it_passes(
+    instance: dg.DagsterInstance, here: Settings
+) -> None:
+    memory = Memory(since=0)
+    warn(instance, "quality_score", "price_positive")
+    (alert,) = look(instance, memory, here, OWNERS)
+    assert (alert.status, alert.key, alert.title) == (
+        "warning", "silver/orders.quality_score", "Warning: silver/orders.quality_score",
+    )  # fmt: skip
+    assert alert.owners == ("team:shop",) and "/runs/" in alert.url
+    assert alert.text == "silver.orders.quality_score: expected >= 0.9, found 0.8."
+    assert (pagerduty_event(alert, "k")["event_action"], severity(alert)) == ("trigger", "warning")
+    warn(instance, "quality_score", "anomalies")
+    assert told(look(instance, memory, here, OWNERS)) == [("warning", "silver/orders.anomalies")], (
+        "the score warns still"
+    )
+    warn(instance, "quality_score", failed=True)
+    assert told(look(instance, memory, here, OWNERS)) == [
+        ("broken", "silver/orders"), ("recovered", "silver/orders.anomalies"),
+    ]  # fmt: skip
+    warn(instance)
+    recovered = look(instance, memory, here, OWNERS)
+    assert told(recovered) == [("recovered", "silver/orders"), ("recovered", "silver/orders.quality_score")]
+    assert (pagerduty_event(recovered[1], "k")["event_action"], recovered[1].owners) == ("resolve", ("team:shop",))
+    warn(instance, "price_positive")
+    assert look(instance, memory, here, OWNERS) == [], "a single rule is in the report"
+
+
+def severity(alert: Alert) -> Any:
+    payload: Any = pagerduty_event(alert, "k")["payload"]
+    return payload["severity"]
 
 
 def test_nothing_is_forgotten_over_a_cursor_and_nothing_old_is_news(
