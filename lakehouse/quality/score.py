@@ -41,14 +41,15 @@ class Score:
     """Those that have a check, in their usual order."""
 
 
-def score(credits: Iterable[tuple[str, float]], weights: Mapping[str, float] | None = None) -> Score | None:
+def score(credits: Iterable[tuple[str, float]], weights: Iterable[tuple[str, float]] = ()) -> Score | None:
     """The score of (dimension, credit) of evaluated checks; None where no dimension with a weight has one. A dimension
     without a weight has 1. Of remembered results: `credit` of ops.check_results, else `CREDIT` of the outcome."""
     least: dict[str, float] = {}
     for dimension, credit in credits:
         least[dimension] = min(credit, least.get(dimension, 1.0))
     dimensions = {name: round(least[name], _DIGITS) for name in get_args(Dimension) if name in least}
-    weight = {name: (weights or {}).get(name, 1.0) for name in dimensions}
+    given = dict(weights)
+    weight = {name: given.get(name, 1.0) for name in dimensions}
     total = sum(weight.values())
     if not total:
         return None
@@ -87,12 +88,14 @@ def scored(contract: Contract, results: Sequence[CheckResult], landed: int, batc
     """
     found = [replace(result, credit=credit(contract, result, landed)) for result in results]
     counted = [(result.dimension, result.credit, result.name) for result in found if result.credit is not None]
-    weights, limits = dict(contract.score.weights), contract.score
-    total = score(((dimension, earned) for dimension, earned, _ in counted), weights)
+    limits = contract.score
+    total = score(((dimension, earned) for dimension, earned, _ in counted), limits.weights)
     assert total is not None, (
         "every contract has a rule of completeness and a rate of validity, one of them with a weight"
     )
-    fresh = score(((name, 1.0 if name == TIMELINESS else earned) for name, earned in total.dimensions.items()), weights)
+    fresh = score(
+        ((name, 1.0 if name == TIMELINESS else earned) for name, earned in total.dimensions.items()), limits.weights
+    )
     assert fresh is not None
     outcome: Outcome = "pass" if total.value >= limits.publish else "warn" if fresh.value >= limits.warn else "fail"
     worst = {

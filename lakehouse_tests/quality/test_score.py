@@ -80,9 +80,9 @@ def test_a_dimension_has_its_least_credit_and_those_without_a_check_do_not_count
         0.7, {"uniqueness": 1.0, "validity": 0.4}
     )
     assert score([]) is None
-    assert score([("validity", 1.0)], {"validity": 0}) is None
+    assert score([("validity", 1.0)], [("validity", 0)]) is None
     remembered = [("validity", CREDIT["warn"]), ("accuracy", CREDIT["fail"])]
-    assert score(remembered, {"validity": 3}) == Score(0.375, {"validity": 0.5, "accuracy": 0.0})
+    assert score(remembered, [("validity", 3)]) == Score(0.375, {"validity": 0.5, "accuracy": 0.0})
     assert score([("all", 0.1), ("validity", 1.0)]) == Score(1.0, {"validity": 1.0}), (
         "the score itself is no part of it"
     )
@@ -96,7 +96,7 @@ _WEIGHTS = st.dictionaries(st.sampled_from(DIMENSIONS), st.floats(0.1, 10))
 def test_it_lies_between_its_worst_and_best_dimension_and_never_rises_by_a_worse_check(
     credits: list[tuple[str, float]], weights: dict[str, float], data: st.DataObject
 ) -> None:
-    made = score(credits, weights)
+    made = score(credits, weights.items())
     assert made is not None
     assert min(made.dimensions.values()) - 1e-6 <= made.value <= max(made.dimensions.values()) + 1e-6
     assert 0 <= made.value <= 1
@@ -104,9 +104,9 @@ def test_it_lies_between_its_worst_and_best_dimension_and_never_rises_by_a_worse
     dimension, credit = credits[nth]
     worse = [*credits]
     worse[nth] = (dimension, data.draw(st.floats(0, credit)))
-    after = score(worse, weights)
+    after = score(worse, weights.items())
     assert after is not None and after.value <= made.value
-    heavier = score(credits, weights | {dimension: weights.get(dimension, 1.0) * 2})
+    heavier = score(credits, (weights | {dimension: weights.get(dimension, 1.0) * 2}).items())
     assert heavier is not None
     towards = made.dimensions[dimension] - made.value
     assert (heavier.value - made.value) * towards >= -1e-6, "a heavier dimension draws the score to itself"
