@@ -1,6 +1,7 @@
 """The one step of a silver table, end to end: landing, bronze, silver, on contracts as small as they can be."""
 
 import itertools
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,10 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from lakehouse.bronze import ingest as bronze
@@ -19,7 +22,7 @@ from lakehouse.engine import client
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
-from lakehouse.silver import ledger, refine
+from lakehouse.silver import assets, ledger, refine
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
 from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
@@ -188,6 +191,17 @@ def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
     assert shop.refine() is None, "the state has it: only the ledger is to be healed"
     assert shop.seen("id", "status") == [("1", "paid")]
     assert sorted(kind for _, _, kind in shop.quarantine()) == ["quarantined", "quarantined", "rejected"]
+
+    # A run that finds nothing new says of every check what it found last, and remembers what it asked anew.
+    context: Any = SimpleNamespace(log=logging.getLogger(), run_id="later")
+    said = [*assets._results(context, shop.of, spark, dg.AssetKey(["silver", shop.of.table]), None)]
+    checks = {one.check_name: one for one in said if isinstance(one, dg.AssetCheckResult)}
+    assert checks.keys() == check_names(shop.of).keys()
+    assert not checks["status_accepted_values"].passed and checks["quality_score"].passed
+    later = spark.table(CHECK_RESULTS).where(f"table_name = '{shop.of.table}' and run_id = 'later'").collect()
+    assert [(row["check_name"], row["batch"], row["severity"]) for row in later] == [
+        ("quarantine_age", None, "warning")
+    ]
     assert [(row["landed"], row["applied"], row["quarantined"], row["rejected"]) for row in shop.batches()] == [
         (2, 1, 1, 0), (3, 1, 1, 1),
     ]  # fmt: skip
