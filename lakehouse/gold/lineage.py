@@ -11,6 +11,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import lineage
 
+CACHE = Path("dbt", "column_lineage.json")
+"""Below the lakehouse's home: what was traced."""
 Lineage = dict[str, list[tuple[str, str]]]
 """column → (unique id of the parent node, its column)."""
 
@@ -26,7 +28,7 @@ def column_lineage(
     digest = hashlib.sha256((node["unique_id"] + sql).encode()).hexdigest()
     known = json.loads(cache.read_text()) if cache.exists() else {}
     if known.get(node["unique_id"], {}).get("digest") == digest:
-        return {column: [(p, c) for p, c in deps] for column, deps in known[node["unique_id"]]["columns"].items()}
+        return _pairs(known[node["unique_id"]]["columns"])
     found = _trace(node, manifest, source_columns, sql)
     known[node["unique_id"]] = {"digest": digest, "columns": found}
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +36,17 @@ def column_lineage(
     unfinished.write_text(json.dumps(known))
     unfinished.replace(cache)
     return found
+
+
+def traced_before(cache: Path) -> dict[str, Lineage]:
+    """Unique id of a model → the lineage of its columns, of every model in `cache`; nothing where there is none."""
+    found = json.loads(cache.read_text()) if cache.exists() else {}
+    return {key: _pairs(entry["columns"]) for key, entry in found.items()}
+
+
+def _pairs(columns: Mapping[str, Any]) -> Lineage:
+    """JSON has no tuples."""
+    return {column: [(parent, name) for parent, name in deps] for column, deps in columns.items()}
 
 
 def _trace(

@@ -1,16 +1,20 @@
-"""A plausible year of seven tables, as plain objects: what `collect` would have found."""
+"""A plausible year of seven tables and three models, as plain objects: what `collect` would have found."""
 
 import math
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
+from pyspark.sql import Row
 
+from lakehouse.automation.report.collect import _models
 from lakehouse.automation.report.data import (
     Arrival,
     Batch,
     Check,
     Evaluation,
     Ledger,
+    Model,
     Quarantine,
     Reason,
     ReportData,
@@ -18,6 +22,7 @@ from lakehouse.automation.report.data import (
     Table,
     Verdict,
 )
+from lakehouse.automation.report.lineage import graph
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
 from lakehouse.gold.release import Release
@@ -29,6 +34,59 @@ NOW = datetime(2025, 11, 24, 8, 10, tzinfo=UTC)
 WARNED = {"shopify_orders": ("quarantine_rate", "total_price_type"), "web_events": ("data_freshness",)}
 FAILED = {"stripe_payments": ("quarantine_rate",)}
 RUNS = 14
+
+
+def _model(name: str, layer: str, reads: list[str]) -> dict[str, Any]:
+    return {
+        "resource_type": "model",
+        "name": name,
+        "alias": name,
+        "schema": layer if layer == "staging" else "gold",
+        "fqn": ["lakehouse", "staging" if layer == "staging" else "marts", name],
+        "description": f"What {name} is.",
+        "config": {"materialized": "table", "meta": {"dagster": {"owners": ["team:analytics"]}}},
+        "columns": {"customer_key": {"data_type": "string", "description": "The key."}},
+        "depends_on": {"nodes": reads},
+    }
+
+
+def _test(kind: str | None, model: str, **other: Any) -> dict[str, Any]:
+    return {
+        "resource_type": "test",
+        "test_metadata": {"name": kind} if kind else None,
+        "attached_node": model if kind else None,
+        "column_name": "customer_key" if kind else None,
+        "description": "",
+        "config": {"severity": "ERROR", "meta": {}},
+    } | other
+
+
+def manifest() -> dict[str, Any]:
+    """Of a dbt project with a staging model of payments, and two marts, one of which is made of the other."""
+    staging, customers, revenue = (f"model.x.{name}" for name in ("stg_payments", "dim_customers", "fct_revenue"))
+    strange = "source.x.silver.strange"
+    return {
+        "sources": {
+            "source.x.silver.stripe_payments": {"name": "stripe_payments", "source_name": "silver"},
+            strange: {"name": "strange", "source_name": "silver"},
+        },
+        "nodes": {
+            staging: _model("stg_payments", "staging", ["source.x.silver.stripe_payments"]),
+            customers: _model("dim_customers", "gold", [staging]),
+            revenue: _model("fct_revenue", "gold", [staging, customers]),
+            "model.x.of_a_stranger": _model("of_a_stranger", "gold", [strange]),
+            "test.x.unique": _test("unique", customers, name="unique_dim_customers"),
+            "test.x.refers": _test("relationships", revenue, name="revenue_refers"),
+            "test.x.adds_up": _test(
+                None,
+                "",
+                name="adds_up",
+                description="Sums add up.",
+                config={"severity": "WARN", "meta": {"dagster": {"ref": {"name": "fct_revenue"}}}},
+            ),
+        },
+        "child_map": {strange: ["model.x.of_a_stranger"]},
+    }
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +116,8 @@ def _checks(contract: Contract, name: str, facts: tuple[str, str, bool]) -> Chec
         if run == RUNS - 1 and last != "pass":
             value, outcome = (7.25 if last == "fail" else 1.5), last
         history.append(Evaluation(NOW - timedelta(days=RUNS - 1 - run), outcome, value, "0 (blocks above 5 %)", run))
-    return Check(name, dimension, description, is_blocking, "rule", None, tuple(history))
+    samples = ({"file": "a/b.jsonl", "position": "3", "record": '{"email":"•••"}'},) if last == "fail" else ()
+    return Check(name, dimension, description, is_blocking, "rule", None, tuple(history), samples)
 
 
 def _table(contract: Contract, nth: int) -> Table:
@@ -78,10 +137,12 @@ def _table(contract: Contract, nth: int) -> Table:
         quarantine = Quarantine(
             records=quarantined,
             reasons=(
-                Reason("quarantined", f"{contract.columns[0].name}_required", 300),
-                Reason("quarantined", "total_not_negative", 140),
-                Reason("rejected", "not a JSON document", 20),
+                Reason("quarantined", f"{contract.columns[0].name}_required", 300, NOW - timedelta(days=9)),
+                Reason("quarantined", "total_not_negative", 140, NOW - timedelta(days=2)),
+                Reason("rejected", "not a JSON document", 20, NOW - timedelta(hours=3)),
             ),
+            new=20,
+            overdue=5,
             samples=(
                 Sample(
                     "quarantined",
@@ -95,8 +156,24 @@ def _table(contract: Contract, nth: int) -> Table:
             ),
         )
     checks = tuple(_checks(contract, name, facts) for name, facts in check_names(contract).items())
-    ledger = Ledger(52, Batch(arrivals[-1].records, last, NOW, 4.217), Batch(landed, total))
-    return Table(contract, checks, ledger, quarantine, tuple(arrivals))
+    recent = tuple(
+        Batch(arrivals[-1].records, last, NOW - timedelta(days=n), 4.217, RUNS - 2 - n, "batch", contract.version)
+        for n in range(RUNS - 1)
+    )
+    ledger = Ledger(52, recent[0], Batch(landed, total), recent)
+    return Table(checks, contract, ledger, quarantine, tuple(arrivals))
+
+
+RESULTS = tuple(
+    Row(kind="dbt", column_name=None, outcome=outcome, value=value, threshold="0 failing rows", batch=number,
+        contract_version="code", evaluated_at=NOW - timedelta(days=14 - number))
+    for number, outcome, value in ((13, "pass", 0.0), (14, "warn", 3.0))
+)  # fmt: skip
+
+
+def models(contracts: dict[str, Contract]) -> tuple[Model, ...]:
+    """As the manifest has them; a test of fct_revenue warned at the last build."""
+    return _models(contracts, manifest(), {("gold.fct_revenue", "adds_up"): RESULTS})
 
 
 def release(number: int, status: str = "released", reason: str = "") -> Release:
@@ -120,16 +197,17 @@ def full(contracts: dict[str, Contract]) -> ReportData:
     """Payments failed, orders and events warned, campaigns were never evaluated, all else passed; 14 releases."""
     tables = [_table(contract, nth) for nth, contract in enumerate(contracts.values()) if nth != 1]
     campaigns = contracts["marketing_campaigns"]
-    tables.append(Table(campaigns, tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(campaigns).items())))
+    tables.append(Table(tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(campaigns).items()), campaigns))
     releases = tuple(release(number) for number in range(14, 0, -1))
-    return ReportData(NOW, "prod", tuple(tables), releases)
+    whole = graph(contracts.values(), manifest())
+    return ReportData(NOW, "prod", tuple(tables), releases, models(contracts), whole)
 
 
 @pytest.fixture
 def empty(contracts: dict[str, Contract]) -> ReportData:
     """Contracts are loaded, nothing has run."""
     tables = tuple(
-        Table(contract, tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(contract).items()))
+        Table(tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(contract).items()), contract)
         for contract in contracts.values()
     )
     return ReportData(NOW, "prod", tables)
