@@ -37,7 +37,7 @@ _SAID = {
 
 
 @dataclass(frozen=True)
-class Test:
+class DataTest:
     """A data test of dbt."""
 
     model: str
@@ -49,7 +49,7 @@ class Test:
     column: str | None = None
 
 
-def tests(manifest: Mapping[str, Any]) -> dict[str, Test]:
+def tests(manifest: Mapping[str, Any]) -> dict[str, DataTest]:
     """Unique id → test, of every data test that is a check of a model.
 
     Its dimension is what `meta: {dimension: …}` says, else follows from the kind of test: a test written in SQL of its
@@ -67,7 +67,7 @@ def tests(manifest: Mapping[str, Any]) -> dict[str, Test]:
             continue
         column = node.get("column_name")
         by_kind = _SINGULAR if kind is None else _DIMENSIONS.get(kind, _OTHER)
-        found[key] = Test(
+        found[key] = DataTest(
             model,
             node["name"],
             meta.get("dimension", by_kind),
@@ -78,7 +78,7 @@ def tests(manifest: Mapping[str, Any]) -> dict[str, Test]:
     return found
 
 
-def result_of(event: dg.AssetCheckResult, known: Mapping[str, Test], release: int | None) -> CheckResult | None:
+def result_of(event: dg.AssetCheckResult, known: Mapping[str, DataTest], release: int | None) -> CheckResult | None:
     """What a test found on the build of a release (None: of one that is not released), which counts as its batch. None of a
     test that is no check of a model."""
     assert event.asset_key is not None

@@ -11,6 +11,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import lineage
 
+from lakehouse.gold.release import PINNED
+
 CACHE = Path("dbt", "column_lineage.json")
 """Below the lakehouse's home: what was traced."""
 Lineage = dict[str, list[tuple[str, str]]]
@@ -25,7 +27,8 @@ def column_lineage(
     `source_columns`: column names of each source table by the source's unique id. A column that sqlglot cannot trace
     has no parents in the result.
     """
-    digest = hashlib.sha256((node["unique_id"] + sql).encode()).hexdigest()
+    read = [source_columns.get(parent, []) for parent in node["depends_on"]["nodes"]]
+    digest = hashlib.sha256(json.dumps([node["unique_id"], PINNED, read, sql]).encode()).hexdigest()
     known = json.loads(cache.read_text()) if cache.exists() else {}
     if known.get(node["unique_id"], {}).get("digest") == digest:
         return _pairs(known[node["unique_id"]]["columns"])
@@ -60,8 +63,10 @@ def _trace(
             continue
         name = props.get("identifier") or props.get("alias") or props["name"]
         columns = source_columns.get(parent) or list(props.get("columns", {}))
-        parents[f"{props['schema']}.{name}".lower()] = parent
-        schema.setdefault(props["schema"].lower(), {})[name.lower()] = dict.fromkeys(columns, "string")
+        # A production build reads the sources in another schema than the manifest says: at pinned versions.
+        for place in {props["schema"].lower(), PINNED} if parent.startswith("source.") else {props["schema"].lower()}:
+            parents[f"{place}.{name}".lower()] = parent
+            schema.setdefault(place, {})[name.lower()] = dict.fromkeys(columns, "string")
     found: Lineage = {}
     for column in node.get("columns", {}):
         deps: set[tuple[str, str]] = set()

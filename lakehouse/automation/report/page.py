@@ -76,9 +76,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _breakable(kind: str) -> Markup:
-    """A type that may be broken after its commas."""
-    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[,<])", kind))
+def _breakable(text: str) -> Markup:
+    """A name or a type that may be broken after its dots, underscores, commas and brackets."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[._,<])(?![._])", text))
 
 
 def _dispositions(ledger: Ledger) -> list[str]:

@@ -1,8 +1,11 @@
 """The report as a short Markdown text, fit for a pull request or a message."""
 
+from collections.abc import Mapping, Sequence
+
 from lakehouse.automation.report.data import Check, Checked, ReportData, Verdict
 from lakehouse.automation.report.page import headline
 from lakehouse.automation.report.text import LABELS, found, moment, number, plural, points
+from lakehouse.automation.runs import GOLD, FailedCheck, Outcome, TableOutcome
 
 _MOST = 25
 """So many failures are listed at most; the pages have the rest."""
@@ -77,7 +80,7 @@ def _failed(data: ReportData) -> str:
 def _failure(item: Checked, check: Check) -> str:
     since = f" Since {moment(check.since.at)}." if check.since else ""
     owner = f" Owner: {plain(item.owner)}." if item.owner else ""
-    said = f" {plain(check.description)}" if check.description else ""
+    said = f" {plain(check.description).rstrip('.')}." if check.description else ""
     return f"- **`{item.name}.{check.name}`** ({check.dimension}): {plain(found(check))}.{said}{since}{owner}"
 
 
@@ -140,3 +143,66 @@ def _unchecked(data: ReportData) -> str:
         if table.unchecked:
             lines.append(f"`{table.name}` of {', '.join(table.unchecked)}")
     return f"No check: {'; '.join(lines)}." if lines else ""
+
+
+def summarize_run(outcome: Outcome, owners: Mapping[str, str], standing: str) -> str:
+    """Markdown for whoever is on call: what failed in a run, what each failed check expected and found, who owns it, and
+    what to do next. `owners`: of the tables of silver, by name; `standing`: what readers see now, in a sentence."""
+    problems = [of for of in outcome.tables.values() if of.problem]
+    others = [text for text in outcome.failures if text not in {of.problem for of in problems}]
+    parts = [f"# ❌ Run failed: {_run_headline(problems, len(others), outcome.failed_checks)}", standing]
+    for of in problems:
+        parts += _problem(of, [check for check in outcome.failed_checks if _is_of(check, of)], owners.get(of.table, ""))
+    if others:
+        parts += ["## What else failed", "\n".join(f"- {text}" for text in others)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _is_of(check: FailedCheck, of: TableOutcome) -> bool:
+    """Every model of dbt is made, and tested, in the one step of gold."""
+    in_silver = check.asset.startswith("silver.")
+    return check.asset == f"silver.{of.table}" if of.layer == "silver" else of.layer == "gold" and not in_silver
+
+
+def _run_headline(problems: Sequence[TableOutcome], others: int, failed: Sequence[FailedCheck]) -> str:
+    held = [of for of in problems if of.layer == "silver" and any(_is_of(check, of) for check in failed)]
+    gold = [of for of in problems if of.layer in ("gold", "release")]
+    rest = len(problems) - len(held) - len(gold) + others
+    told = [f"{plural(len(held), 'batch')} held back"] if held else []
+    told += ["gold not released"] if gold else []
+    told += [f"{plural(rest, 'step')} failed"] if rest else []
+    return ", ".join(told)
+
+
+def _problem(of: TableOutcome, checks: Sequence[FailedCheck], owner: str) -> list[str]:
+    is_gold = of.layer == "gold"
+    name = f"`{of.layer}.{of.table}`" if of.table else (GOLD if is_gold else of.layer)
+    if not checks:
+        return [f"## {name} failed", of.problem or "", _owner(owner)]
+    listed = "\n".join(map(_failed_check, checks[:_MOST]))
+    if len(checks) > _MOST:
+        listed += f"\n- … and {len(checks) - _MOST} more."
+    if is_gold:
+        return [f"## {name}: {plural(len(checks), 'test')} of dbt failed", listed, of.problem or ""]
+    todo = (
+        "Correct the source or the contract's threshold and run again, or decide: "
+        f"`lakehouse batch show {of.table}`, then `lakehouse batch release` or `reject`. The batch is kept in bronze, "
+        "and what arrives later waits behind it."
+    )
+    return [f"## {name}: batch {checks[0].batch} is held back, nothing was committed", _owner(owner), listed, todo]
+
+
+def _owner(owner: str) -> str:
+    return f"Owner: {owner}" if owner else ""
+
+
+def _failed_check(check: FailedCheck) -> str:
+    value = "nothing was measured" if check.found is None else f"found {number(check.found)}"
+    of = "" if check.asset.startswith("silver.") else f"{check.asset}."
+    about = f" ({check.dimension})" if check.dimension else ""
+    # The description repeats the figures, as whoever reads one check in Dagster needs them.
+    _, figures, rest = check.description.partition(f"expected {check.expected}, ")
+    said = (rest.partition(". ")[2] if figures and check.expected else check.description).rstrip(".")
+    seen = f" First seen in `{check.seen_in}`." if check.seen_in else ""
+    measured = f"expected {check.expected}, {value}. " if check.expected else ""
+    return f"- `{of}{check.name}`{about}: {measured}{said + '.' if said else ''}{seen}".rstrip()
