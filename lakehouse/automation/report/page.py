@@ -14,6 +14,8 @@ RELEASES_SHOWN = 12
 ROWS_SHOWN = 12
 """Evaluations of a check that are listed with their figures; the plot has more."""
 ANOMALIES_SHOWN = 30
+READERS_SHOWN = 4
+"""Columns of gold that are named of a column that they are made from."""
 _TREND_LENGTH = 60
 
 
@@ -67,6 +69,7 @@ def _environment() -> Environment:
         "releases_shown": RELEASES_SHOWN,
         "rows_shown": ROWS_SHOWN,
         "anomalies_shown": ANOMALIES_SHOWN,
+        "readers_shown": READERS_SHOWN,
         "in_force": IN_FORCE,
         "dimension_cell": text.verdict_of_dimension,
         "dispositions": _dispositions,

@@ -192,8 +192,9 @@ def scores(found: Sequence[tuple[datetime, float]], width: int = 880, height: in
 
 _MARKED_AT_MOST = 60
 """A line over more points than these has no dots."""
-_BOX, _ROW, _GAP, _LETTER = 38, 52, 40, 6.6
-"""Of the drawing of the lineage: the height of a box and of a row, the space between columns, the width of a letter."""
+_BOX, _ROW, _PASS, _GAP, _LETTER = 38, 52, 20, 34, 6.5
+"""Of the drawing of the lineage: the height of a box, of its row, of a line that passes a column; the space between columns,
+the width of a letter."""
 _SYMBOLS = {"fail": "■", "warn": "▲", "pass": "●", "none": "○"}
 
 
@@ -202,31 +203,30 @@ def lineage(graph: Graph, focus: str, pages: Mapping[str, Checked], prefix: str)
     checks ended. `pages`: node → what it is, where it has a page; `prefix`: the way from this page to the report's folder.
     """
     around = graph.around(focus)
-    columns: dict[int, list[str]] = {}
-    for key, depth in sorted(around.depths().items(), key=lambda item: (item[1], around.nodes[item[0]].name)):
-        columns.setdefault(depth, []).append(key)
-    columns = _untangled(columns, around)
-    rows = max(map(len, columns.values()))
-    place: dict[str, tuple[float, float, float]] = {}
+    columns, lines = _layered(around)
+    heights = {depth: sum(_ROW if key in around.nodes else _PASS for key in keys) for depth, keys in columns.items()}
+    tallest = max(heights.values())
+    place: dict[str, tuple[float, float, float]] = {}  # left, middle, right
     left = 1.0
-    for depth in sorted(columns):
-        wide = max(len(around.nodes[key].name) for key in columns[depth]) * _LETTER + 34
-        top = (rows - len(columns[depth])) * _ROW / 2
-        for nth, key in enumerate(columns[depth]):
-            place[key] = (left, top + nth * _ROW + 6, wide)
+    for depth, keys in columns.items():
+        wide = max(len(around.nodes[key].name) for key in keys if key in around.nodes) * _LETTER + 36
+        top = (tallest - heights[depth]) / 2
+        for key in keys:
+            tall = _ROW if key in around.nodes else _PASS
+            place[key] = (left, top + tall / 2, left + wide)
+            top += tall
         left += wide + _GAP
     parts = []
-    for parent, child in sorted(around.edges):
-        (x, y, wide), (to, down, _) = place[parent], place[child]
-        x, y, down = x + wide, y + _BOX / 2, down + _BOX / 2
-        bend = min((to - x) / 2, _GAP)
-        parts.append(
-            Markup('<path class="edge" d="M{:.0f},{:.0f}C{:.0f},{:.0f} {:.0f},{:.0f} {:.0f},{:.0f}"/>').format(
-                x, y, x + bend, y, to - bend, down, to, down
-            )
-        )
-    for key, (x, y, wide) in place.items():
-        node, item = around.nodes[key], pages.get(key)
+    for line in lines:
+        drawn = f"M{place[line[0]][2]:.0f},{place[line[0]][1]:.0f}"
+        for before, after in itertools.pairwise(line):
+            (_, y, x), (to, down, end) = place[before], place[after]
+            drawn += f"C{x + _GAP / 2:.0f},{y:.0f} {to - _GAP / 2:.0f},{down:.0f} {to:.0f},{down:.0f}"
+            drawn += "" if after in around.nodes else f"H{end:.0f}"
+        parts.append(Markup('<path class="edge" d="{}"/>').format(drawn))
+    for key, node in around.nodes.items():
+        x, middle, end = place[key]
+        item = pages.get(key)
         symbol = Markup('<tspan class="{}">{} </tspan>').format(item.verdict, _SYMBOLS[item.verdict]) if item else ""
         says = f"{node.layer} {node.name}" + (f": {LABELS[item.verdict]}" if item else "")
         box = Markup(
@@ -234,27 +234,45 @@ def lineage(graph: Graph, focus: str, pages: Mapping[str, Checked], prefix: str)
             '<text class="layer" x="{tx:.0f}" y="{y1:.0f}">{layer}</text>'
             '<text class="name" x="{tx:.0f}" y="{y2:.0f}">{symbol}{name}</text></g>'
         ).format(
-            here=" here" if key == focus else "", says=says, x=x, y=y, w=wide, h=_BOX, tx=x + 9, y1=y + 14, y2=y + 30,
-            layer=node.layer, symbol=symbol, name=node.name,
+            here=" here" if key == focus else "", says=says, x=x, y=middle - _BOX / 2, w=end - x, h=_BOX, tx=x + 9,
+            y1=middle - 5, y2=middle + 11, layer=node.layer, symbol=symbol, name=node.name,
         )  # fmt: skip
-        linked = item is not None and key != focus
-        parts.append(Markup('<a href="{}{}">{}</a>').format(prefix, item.page, box) if linked and item else box)
-    width, height = left - _GAP + 1, rows * _ROW + 2
+        is_linked = item is not None and key != focus
+        parts.append(Markup('<a href="{}{}">{}</a>').format(prefix, item.page, box) if item and is_linked else box)
+    width = left - _GAP + 1
     return Markup(
-        '<svg class="lineage" viewBox="0 0 {w:.0f} {h}" width="{w:.0f}" height="{h}" role="group" aria-label="{label}">{parts}</svg>'
-    ).format(w=width, h=height, label=f"Lineage of {around.nodes[focus].name}", parts=Markup("").join(parts))
+        '<svg class="lineage" viewBox="0 0 {w:.0f} {h}" style="min-width: {least:.0f}px; max-width: {w:.0f}px" role="group" '
+        'aria-label="{label}">{parts}</svg>'
+    ).format(
+        w=width, least=width * 0.8, h=tallest, label=f"Lineage of {around.nodes[focus].name}",
+        parts=Markup("").join(parts),
+    )  # fmt: skip
 
 
-def _untangled(columns: Mapping[int, list[str]], graph: Graph) -> dict[int, list[str]]:
-    """Each column in the order of the mean place of what its nodes are made from, which keeps lines from crossing."""
-    found: dict[int, list[str]] = {}
+def _layered(graph: Graph) -> tuple[dict[int, list[str]], list[list[str]]]:
+    """(depth → its nodes from top to bottom, the lines to draw). A line from a column to one beyond the next has a place in
+    each between, by a name that is no node's: it passes there and not behind a box. Each column is in the order of the mean
+    place of what its nodes are made from, which keeps lines from crossing."""
+    depths = graph.depths()
+    columns: dict[int, list[str]] = {depth: [] for depth in range(max(depths.values()) + 1)}
+    for key in sorted(graph.nodes, key=lambda key: graph.nodes[key].name):
+        columns[depths[key]].append(key)
+    lines = []
+    parents: dict[str, list[str]] = {}
+    for parent, child in sorted(graph.edges):
+        line = [parent]
+        for depth in range(depths[parent] + 1, depths[child]):
+            line.append(f"{parent} > {child} @ {depth}")
+            columns[depth].append(line[-1])
+        line.append(child)
+        lines.append(line)
+        for before, after in itertools.pairwise(line):
+            parents.setdefault(after, []).append(before)
     at: dict[str, float] = {}
-    for depth in sorted(columns):
-        parents = {key: [at[parent] for parent, child in graph.edges if child == key] for key in columns[depth]}
-        ordered = sorted(columns[depth], key=lambda key: sum(parents[key]) / len(parents[key]) if parents[key] else 0.0)
-        found[depth] = ordered
-        at |= {key: (nth + 0.5) / len(ordered) for nth, key in enumerate(ordered)}
-    return found
+    for keys in columns.values():
+        keys.sort(key=lambda key: sum(at[up] for up in parents.get(key, ())) / max(len(parents.get(key, ())), 1))
+        at |= {key: (nth + 0.5) / len(keys) for nth, key in enumerate(keys)}
+    return columns, lines
 
 
 def arrivals(landed: Sequence[Arrival], width: int = 880, height: int = 132) -> Markup:

@@ -119,5 +119,9 @@ def test_the_lineage_runs_from_left_to_right_without_a_box_on_another() -> None:
     assert len(boxes) == 5
     for (x, y, w, h), (x2, y2, w2, h2) in combinations(boxes, 2):
         assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
-    for edge in re.findall(r'class="edge" d="M(\d+),\d+C.* (\d+),\d+"', svg):
-        assert int(edge[0]) < int(edge[1])
+    for line in re.findall(r'class="edge" d="([^"]+)"', svg):  # no line passes behind a box
+        for x, y, end in re.findall(r"(\d+),(\d+)H(\d+)", line):
+            assert not any(
+                left < int(end) and int(x) < left + w and top <= int(y) <= top + h for left, top, w, h in boxes
+            )
+    assert svg.count("H") == 1  # a → d passes the column of b and c
