@@ -63,7 +63,7 @@ def tests(manifest: Mapping[str, Any]) -> dict[str, DataTest]:
         meta = node["config"].get("meta") or {}
         kind = (node.get("test_metadata") or {}).get("name")
         model = node.get("attached_node") or models.get(meta.get("dagster", {}).get("ref", {}).get("name"))
-        if model not in models.values():
+        if model is None or model not in models.values():
             continue
         column = node.get("column_name")
         by_kind = _SINGULAR if kind is None else _DIMENSIONS.get(kind, _OTHER)

@@ -19,10 +19,10 @@ def with_samples(data: ReportData, instance: dg.DagsterInstance) -> ReportData:
     None are shown of an evaluation that is not the one that ops.check_results holds last, nor of one by another version of
     the contract: it may have masked less.
     """
-    open_checks = {_key(item, check): None for verdict in ("fail", "warn") for item, check in data.found(verdict)}
-    if not open_checks:
+    keys = [_key(item, check) for item, check in (*data.found("fail"), *data.found("warn"))]
+    if not keys:
         return data
-    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(open_checks))
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
 
     def filled(item: Any, version: str | None) -> Any:
         checks = tuple(

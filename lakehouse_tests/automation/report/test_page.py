@@ -269,3 +269,29 @@ def test_a_failed_release_is_told_with_its_reason(full: ReportData) -> None:
     failed = replace(full.releases[0], release_id=15, status="failed", reason="orders_match_customers failed")
     words = _words(_index(replace(full, releases=(failed, *full.releases))))
     assert "Release 15 failed" in words and "orders_match_customers failed" in words
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, as WCAG 2 defines it."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_text_can_be_read_in_the_light_and_in_the_dark(full: ReportData) -> None:
+    """4.5 to 1 is what WCAG 2 asks for at level AA."""
+    style = _index(full).split("<style>")[1].split("</style>")[0]
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)
+    )
+    for theme in (light, dark):
+        pairs = [(name, "paper") for name in ("ink", "soft", "fail", "warn", "pass", "none")]
+        for text, ground in [
+            *pairs,
+            ("fail", "fail-wash"),
+            ("warn", "warn-wash"),
+            ("ink", "fail-wash"),
+            ("ink", "raised"),
+        ]:
+            low, high = sorted((_luminance(theme[text]), _luminance(theme[ground])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
