@@ -180,7 +180,7 @@ def _build(
         context.log.info(f"Gold is built from nothing, because silver was folded anew: {', '.join(rebuilt)}")
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
-    known, found = checks.tests(manifest), list[CheckResult]()
+    known, found = checks.data_tests(manifest), list[CheckResult]()
     passed = warned = 0
     try:
         invocation = dbt_cli.cli(

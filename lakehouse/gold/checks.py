@@ -49,7 +49,7 @@ class DataTest:
     column: str | None = None
 
 
-def tests(manifest: Mapping[str, Any]) -> dict[str, DataTest]:
+def data_tests(manifest: Mapping[str, Any]) -> dict[str, DataTest]:
     """Unique id → test, of every data test that is a check of a model.
 
     Its dimension is what `meta: {dimension: …}` says, else follows from the kind of test: a test written in SQL of its

@@ -6,13 +6,13 @@ import dagster as dg
 
 from lakehouse.automation.report.data import DIMENSIONS
 from lakehouse.gold import project as dbt
-from lakehouse.gold.checks import FAILED_ROWS, DataTest, result_of, tests
+from lakehouse.gold.checks import FAILED_ROWS, DataTest, data_tests, result_of
 from lakehouse.settings import settings
 
 
 def test_every_test_of_the_project_is_one_of_a_model_in_a_dimension_and_says_what_it_asks(lakehouse_home: Path) -> None:
     manifest = dbt.manifest(settings())
-    known = tests(manifest)
+    known = data_tests(manifest)
     assert len(known) == sum(node["resource_type"] == "test" for node in manifest["nodes"].values())
     for test in known.values():
         assert test.dimension in DIMENSIONS and test.description, test.name
@@ -26,8 +26,8 @@ def test_a_project_says_the_dimension_where_the_kind_of_test_does_not() -> None:
     config = {"severity": "error", "meta": {"dimension": "timeliness", "dagster": {"ref": {"name": "fct"}}}}
     test = {"resource_type": "test", "name": "t", "config": config, "description": "It is\n  soon."}
     manifest = {"nodes": {"model.x.fct": {"resource_type": "model", "name": "fct"}, "test.x.t": test}}
-    assert tests(manifest) == {"test.x.t": DataTest("model.x.fct", "t", "timeliness", "It is soon.", True)}
-    assert tests({}) == {}
+    assert data_tests(manifest) == {"test.x.t": DataTest("model.x.fct", "t", "timeliness", "It is soon.", True)}
+    assert data_tests({}) == {}
 
 
 def test_a_result_is_of_the_release_that_was_built() -> None:

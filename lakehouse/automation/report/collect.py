@@ -156,7 +156,7 @@ def _check(name: str, dimension: str, description: str, is_blocking: bool, rows:
 def _models(contracts: dict[str, Contract], manifest: Mapping[str, Any], results: _Results) -> tuple[Model, ...]:
     """The models that are built, those that readers read first, with every test that the project has now."""
     tests: dict[str, list[dbt_checks.DataTest]] = {}
-    for test in dbt_checks.tests(manifest).values():
+    for test in dbt_checks.data_tests(manifest).values():
         tests.setdefault(test.model, []).append(test)
     found = []
     for key, node in lineage.models(manifest, contracts).items():

@@ -15,6 +15,7 @@ from lakehouse.automation.report.collect import ANOMALIES, EVALUATIONS, SAMPLES,
 from lakehouse.bronze import taken
 from lakehouse.contracts.loader import load
 from lakehouse.contracts.model import Contract
+from lakehouse.gold import project as dbt
 from lakehouse.gold import release
 from lakehouse.gold.release import Release
 from lakehouse.quality import results
@@ -141,7 +142,9 @@ def _fill(spark: Any, contract: Contract) -> None:
 
 
 @pytest.mark.engine
-def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Contract, tmp_path: Path) -> None:
+def test_everything_is_collected_and_nothing_personal(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _fill(spark, contract)
     decision = Decision(None, 2, "released", ("sequence_known",), "The source was right.", "ann")
     decisions.decide(spark, settings().storage_dir, contract, decision)
@@ -185,10 +188,11 @@ def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Cont
     assert {sample.disposition for sample in table.quarantine.samples} == {"quarantined", "rejected"}
     assert 900_001 in {event.release_id for event in data.releases}
 
+    monkeypatch.setattr(dbt, "manifest", lambda _: _manifest(contract))
     report = write_report(spark, settings(), {contract.table: contract}, tmp_path / "deep" / "report")
     assert f"{contract.table}.records_conserved" in report.failed
     pages = {path.name: path.read_text(encoding="utf-8") for path in report.html.parent.rglob("*") if path.is_file()}
-    assert pages.keys() == {"index.html", "summary.md", f"{contract.table}.html"}
+    assert pages.keys() == {"index.html", "summary.md", f"{contract.table}.html", "dim_customers.html"}
     for text in pages.values():
         assert contract.table in text and _SECRET not in text and "jane" not in text
     assert "personal data masked" in pages[f"{contract.table}.html"]
