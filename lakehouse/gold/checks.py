@@ -10,7 +10,8 @@ from lakehouse.quality.results import CheckResult, Outcome
 
 KIND = "dbt"
 """Of results in ops.check_results."""
-FAILED_ROWS = "dagster_dbt/failed_row_count"
+FAILED_ROWS, SECONDS = "dagster_dbt/failed_row_count", "Execution Duration"
+"""What dagster-dbt says of a test in the metadata of its event."""
 _DIMENSIONS = {
     "not_null": "completeness",
     "complete": "completeness",
@@ -87,7 +88,7 @@ def result_of(event: dg.AssetCheckResult, known: Mapping[str, DataTest], release
         return None
     failing = event.severity == dg.AssetCheckSeverity.ERROR
     outcome: Outcome = "pass" if event.passed else "fail" if failing else "warn"
-    rows = event.metadata.get(FAILED_ROWS)
+    rows, seconds = (event.metadata.get(name) for name in (FAILED_ROWS, SECONDS))
     return CheckResult(
         table=".".join(event.asset_key.path),
         name=test.name,
@@ -99,6 +100,8 @@ def result_of(event: dg.AssetCheckResult, known: Mapping[str, DataTest], release
         description=test.description,
         column=test.column,
         batch=release,
+        severity="error" if test.is_blocking else "warning",
+        seconds=None if seconds is None else float(str(seconds.value)),
     )
 
 

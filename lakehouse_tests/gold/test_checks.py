@@ -37,7 +37,7 @@ def test_a_result_is_of_the_release_that_was_built() -> None:
         (False, dg.AssetCheckSeverity.WARN, 3, "warn"),
         (False, dg.AssetCheckSeverity.ERROR, None, "fail"),  # its SQL did not run
     ):
-        metadata = {"unique_id": "t"} | ({} if rows is None else {FAILED_ROWS: rows})
+        metadata = {"unique_id": "t", "Execution Duration": 0.5} | ({} if rows is None else {FAILED_ROWS: rows})
         event = dg.AssetCheckResult(
             passed=passed, asset_key=["gold", "fct"], check_name="t", severity=severity, metadata=metadata
         )
@@ -45,4 +45,5 @@ def test_a_result_is_of_the_release_that_was_built() -> None:
         assert result is not None
         found = (result.table, result.name, result.kind, result.outcome, result.value, result.batch, result.column)
         assert found == ("gold.fct", "t", "dbt", outcome, rows, 7, "a")
+        assert (result.severity, result.seconds) == ("warning", 0.5)
         assert result_of(event, {}, 7) is None

@@ -127,7 +127,7 @@ def _evaluation(row: Row) -> Evaluation:
         value=row["value"],
         threshold=row["threshold"],
         batch=row["batch"],
-        message=row.asDict().get("message") or "",
+        message=row["message"] or "",
         contract_version=row["contract_version"] or "",
     )
 

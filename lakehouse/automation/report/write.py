@@ -14,6 +14,7 @@ from lakehouse.automation.report.summary import summarize
 from lakehouse.contracts.model import Contract
 from lakehouse.gold import project as dbt
 from lakehouse.gold.lineage import CACHE, traced_before
+from lakehouse.quality import results
 from lakehouse.settings import Settings
 from lakehouse.silver import ledger
 from lakehouse.storage import tables
@@ -34,8 +35,9 @@ def write_report(spark: SparkSession, settings: Settings, contracts: dict[str, C
 
     An empty lakehouse gives a page that says so. Raises OSError where `out` cannot be written.
     """
-    if tables.exists(spark, ledger.BATCHES):  # one from before replays lacks their columns
-        ledger.ensure_table(spark, settings.storage_dir)
+    for room, table in ((ledger, ledger.BATCHES), (results, results.CHECK_RESULTS)):
+        if tables.exists(spark, table):  # one that was made by an earlier version lacks columns
+            room.ensure_table(spark, settings.storage_dir)
     data = collect(spark, contracts, settings.dbt_target, dbt.manifest(settings), traced_before(settings.home / CACHE))
     with instance(settings) as dagster:
         data = with_samples(data, dagster)

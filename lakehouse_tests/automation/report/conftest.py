@@ -113,7 +113,7 @@ def _table(contract: Contract, nth: int) -> Table:
 
 RESULTS = tuple(
     Row(kind="dbt", column_name=None, outcome=outcome, value=value, threshold="0 failing rows", batch=number,
-        contract_version="code", evaluated_at=NOW - timedelta(days=14 - number))
+        message="", contract_version="code", evaluated_at=NOW - timedelta(days=14 - number))
     for number, outcome, value in ((13, "pass", 0.0), (14, "warn", 3.0))
 )  # fmt: skip
 
