@@ -1,4 +1,4 @@
-"""Reads what the report shows: one query for each ops table and one for all quarantines, however many tables there are."""
+"""Reads what the report shows: a query or two for each ops table and one for all quarantines, however many tables there are."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -161,26 +161,34 @@ def _models(contracts: dict[str, Contract], manifest: Mapping[str, Any], results
     found = []
     for key, node in lineage.models(manifest, contracts).items():
         relation = f"{node['schema']}.{node['alias']}"
+        checks = [
+            _check(
+                test.name, test.dimension, test.description, test.is_blocking, results.get((relation, test.name), ())
+            )
+            for test in tests.get(key, ())
+        ]
+        columns = [
+            (name, column.get("data_type") or "", _flat(column["description"]), mask_of(name, node, contracts) or "")
+            for name, column in node["columns"].items()
+        ]
         found.append(
             Model(
-                checks=tuple(
-                    _check(test.name, test.dimension, test.description, test.is_blocking, results.get((relation, test.name), ()))
-                    for test in tests.get(key, ())
-                ),
+                checks=tuple(checks),
                 unique_id=key,
                 relation=relation,
                 layer=lineage.layer(node),
-                description=" ".join(node["description"].split()),
+                description=_flat(node["description"]),
                 owners=tuple(node["config"].get("meta", {}).get("dagster", {}).get("owners", ())),
                 kind=node["config"]["materialized"],
-                columns=tuple(
-                    (name, column.get("data_type") or "", " ".join(column["description"].split()), mask_of(name, node, contracts) or "")
-                    for name, column in node["columns"].items()
-                ),
+                columns=tuple(columns),
             )
-        )  # fmt: skip
+        )
     order = {"gold": 0, "intermediate": 1, "staging": 2}
     return tuple(sorted(found, key=lambda model: (order.get(model.layer, 1), model.relation)))
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _decisions(spark: SparkSession) -> dict[str, list[Decided]]:
@@ -231,6 +239,7 @@ def _ledgers(spark: SparkSession) -> dict[str, Ledger]:
             recent=tuple(recent[row["table_name"]]),
         )
         for row in _rows(spark, BATCHES, counted)
+        if row["table_name"] in recent  # else its first batch came between the two queries
     }
 
 
@@ -300,7 +309,7 @@ def _quarantines(spark: SparkSession, contracts: dict[str, Contract]) -> dict[st
         order by records desc, disposition, reasons"""
     ).collect():
         grouped.setdefault(row["table_name"], []).append(row)
-    return {table: _quarantine(rows, contracts[table]) for table, rows in grouped.items()}
+    return {table: _quarantine(rows) for table, rows in grouped.items()}
 
 
 def _is_dismissed(spark: SparkSession, view: str) -> str:
@@ -308,7 +317,7 @@ def _is_dismissed(spark: SparkSession, view: str) -> str:
     return f"status = '{DISMISSED}'" if "status" in spark.table(view).columns else "false"
 
 
-def _quarantine(found: list[Row], contract: Contract) -> Quarantine:
+def _quarantine(found: list[Row]) -> Quarantine:
     rows = [row for row in found if not row["dismissed"]]
     counts: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], datetime] = {}

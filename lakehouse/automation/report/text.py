@@ -43,7 +43,7 @@ def age(since: datetime | None, now: datetime) -> str:
 
 _NUMBER = r"(-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)"
 _BLOCKS = re.compile(rf"blocks above {_NUMBER}")
-_BOUND = re.compile(rf"(?:<=|>=|<|>|!=|=|between|and|to|at most|at least)\s*{_NUMBER}", re.IGNORECASE)
+_BOUND = re.compile(rf"(?:<=|>=|<|>|!=|=|\b(?:between|and|to|at most|at least))\s*{_NUMBER}", re.IGNORECASE)
 _FIRST = re.compile(_NUMBER)
 
 
