@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from lakehouse.automation.report import write_report
+from lakehouse.automation.report import write, write_report
 from lakehouse.automation.report.collect import ANOMALIES, EVALUATIONS, SAMPLES, SCORE, collect
+from lakehouse.automation.report.data import ReportData
 from lakehouse.bronze import taken
 from lakehouse.contracts.loader import load
 from lakehouse.contracts.model import Contract
@@ -148,7 +149,16 @@ def test_everything_is_collected_and_nothing_personal(
     _fill(spark, contract)
     decision = Decision(None, 2, "released", ("sequence_known",), "The source was right.", "ann")
     decisions.decide(spark, settings().storage_dir, contract, decision)
-    data = collect(spark, {contract.table: contract}, "prod", _manifest(contract))
+    collected: list[ReportData] = []
+    monkeypatch.setattr(dbt, "manifest", lambda _: _manifest(contract))
+
+    def collecting(*given: Any) -> ReportData:
+        collected.append(collect(*given))
+        return collected[-1]
+
+    monkeypatch.setattr(write, "collect", collecting)
+    report = write_report(spark, settings(), {contract.table: contract}, tmp_path / "deep" / "report")
+    (data,) = collected
     (table,) = data.tables
 
     checks = {check.name: check for check in table.checks}
@@ -188,8 +198,6 @@ def test_everything_is_collected_and_nothing_personal(
     assert {sample.disposition for sample in table.quarantine.samples} == {"quarantined", "rejected"}
     assert 900_001 in {event.release_id for event in data.releases}
 
-    monkeypatch.setattr(dbt, "manifest", lambda _: _manifest(contract))
-    report = write_report(spark, settings(), {contract.table: contract}, tmp_path / "deep" / "report")
     assert f"{contract.table}.records_conserved" in report.failed
     pages = {path.name: path.read_text(encoding="utf-8") for path in report.html.parent.rglob("*") if path.is_file()}
     assert pages.keys() == {"index.html", "summary.md", f"{contract.table}.html", "dim_customers.html"}
