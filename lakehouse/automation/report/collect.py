@@ -28,7 +28,7 @@ from lakehouse.gold import checks as dbt_checks
 from lakehouse.gold import release
 from lakehouse.gold.lineage import Lineage
 from lakehouse.gold.serving import mask_of
-from lakehouse.quality.audit import check_names
+from lakehouse.quality.audit import QUALITY_SCORE, check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.silver.decisions import DECISIONS
 from lakehouse.silver.fold import DISPOSITIONS
@@ -44,7 +44,7 @@ SCORES = 400
 RECENT = 20
 """So many batches, and decisions, of a table."""
 SAMPLES = 5
-SCORE, ANOMALIES = "quality_score", "anomalies"
+ANOMALIES = "anomalies"
 _SAMPLE_LENGTH = 400
 _Results = Mapping[tuple[str, str], Sequence[Row]]
 
@@ -79,7 +79,7 @@ def collect(
                 arrivals=tuple(arrivals.get(table, ())),
                 measured_scores=tuple(
                     (row["evaluated_at"].astimezone(UTC), 100 * row["value"])
-                    for row in results.get((table, SCORE), ())
+                    for row in results.get((table, QUALITY_SCORE), ())
                     if row["value"] is not None
                 ),
                 anomalies=tuple(_evaluation(row) for row in results.get((table, ANOMALIES), ())),
@@ -113,7 +113,7 @@ def _results(spark: SparkSession) -> _Results:
             select *, row_number() over (
                 partition by table_name, check_name order by evaluated_at desc, batch desc) as nth
             from {CHECK_RESULTS})
-        where nth <= if(check_name in ('{SCORE}', '{ANOMALIES}'), {SCORES}, {EVALUATIONS})
+        where nth <= if(check_name in ('{QUALITY_SCORE}', '{ANOMALIES}'), {SCORES}, {EVALUATIONS})
         order by evaluated_at, batch""",
     ):
         found.setdefault((row["table_name"], row["check_name"]), []).append(row)
@@ -135,9 +135,8 @@ def _evaluation(row: Row) -> Evaluation:
 def _checks(contract: Contract, results: _Results) -> tuple[Check, ...]:
     """Every check that a contract asks for now. Results of a check that it no longer has are left out."""
     return tuple(
-        _check(name, dimension, description, is_blocking, results.get((contract.table, name), ()))
+        _check(name, dimension, description, is_blocking, results.get((contract.table, name), ())[-EVALUATIONS:])
         for name, (description, dimension, is_blocking) in check_names(contract).items()
-        if name != SCORE
     )
 
 

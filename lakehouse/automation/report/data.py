@@ -1,6 +1,6 @@
 """What the report shows, as plain objects: made by `collect`, read by `page` and `summary`. Nothing here knows Spark."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, get_args
@@ -8,13 +8,13 @@ from typing import Literal, get_args
 from lakehouse.automation.report.lineage import Graph
 from lakehouse.contracts.model import Contract, Dimension
 from lakehouse.gold.release import IN_FORCE, Release
+from lakehouse.quality.score import CREDIT, score
 
 Verdict = Literal["fail", "warn", "pass", "none"]
 """Of a check or a table; `none`: not evaluated yet."""
 
 DIMENSIONS: tuple[str, ...] = get_args(Dimension)
 _GRAVITY = {"fail": 0, "warn": 1, "none": 2, "pass": 3}
-_CREDIT = {"pass": 1.0, "warn": 0.5, "fail": 0.0}
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,8 @@ class Checked:
 
     @property
     def score(self) -> float | None:
-        return score([(check.dimension, check.last.outcome) for check in self.checks if check.last])
+        """0 to 100; None where nothing was evaluated. By the outcomes of the checks alone."""
+        return _points((check.dimension, check.verdict) for check in self.checks if check.last)
 
     @property
     def scores(self) -> list[tuple[datetime, float]]:
@@ -203,7 +204,7 @@ class Checked:
         for check in self.checks:
             for evaluation in check.history:
                 runs.setdefault(evaluation.at, []).append((check.dimension, evaluation.outcome))
-        found = ((at, score(runs[at])) for at in sorted(runs))
+        found = ((at, _points(runs[at])) for at in sorted(runs))
         return [(at, value) for at, value in found if value is not None]
 
     def having(self, *verdicts: Verdict) -> list[Check]:
@@ -382,26 +383,14 @@ class ReportData:
         return names + (["gold.release"] if self.failed_release else [])
 
 
+def _points(outcomes: Iterable[tuple[str, str]]) -> float | None:
+    """The score, 0 to 100, of (dimension, outcome) of evaluated checks."""
+    found = score((dimension, CREDIT[outcome]) for dimension, outcome in outcomes)
+    return None if found is None else 100 * found.value
+
+
 def worst(verdicts: Iterable[str]) -> Verdict:
     """The gravest of several verdicts; `none` where there are none."""
     known = set(verdicts)
     gravest_first: tuple[Verdict, ...] = ("fail", "warn", "pass")
     return next((verdict for verdict in gravest_first if verdict in known), "none")
-
-
-def score(outcomes: Sequence[tuple[str, str]]) -> float | None:
-    """0 to 100 from (dimension, outcome) of evaluated checks; None where there are none.
-
-    A pass counts 1, a warning a half; a dimension in which a check failed counts 0: its data was held back. Each
-    dimension counts the same, however many checks it has: otherwise thirty rules on formats would drown one on
-    freshness.
-    """
-    by_dimension: dict[str, list[float]] = {}
-    for dimension, outcome in outcomes:
-        if dimension not in DIMENSIONS:  # the quality score itself
-            continue
-        by_dimension.setdefault(dimension, []).append(_CREDIT[outcome])
-    if not by_dimension:
-        return None
-    means = [0.0 if 0.0 in credits else sum(credits) / len(credits) for credits in by_dimension.values()]
-    return 100 * sum(means) / len(means)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lakehouse.automation.report import write, write_report
-from lakehouse.automation.report.collect import ANOMALIES, EVALUATIONS, SAMPLES, SCORE, collect
+from lakehouse.automation.report.collect import ANOMALIES, EVALUATIONS, SAMPLES, collect
 from lakehouse.automation.report.data import ReportData
 from lakehouse.bronze import taken
 from lakehouse.contracts.loader import load
@@ -20,6 +20,7 @@ from lakehouse.gold import project as dbt
 from lakehouse.gold import release
 from lakehouse.gold.release import Release
 from lakehouse.quality import results
+from lakehouse.quality.audit import QUALITY_SCORE
 from lakehouse.settings import settings
 from lakehouse.silver import decisions, ledger, quarantine, state
 from lakehouse.silver.decisions import Decision
@@ -92,7 +93,7 @@ def _fill(spark: Any, contract: Contract) -> None:
     ]
     broken = {"check_name": "records_conserved", "outcome": "fail", "value": 2.0, "evaluated_at": _AT}
     retired = {"check_name": "a_check_of_an_older_contract", "outcome": "fail", "value": 1.0, "evaluated_at": _AT}
-    scores = [mine | {"check_name": SCORE, "outcome": "pass", "value": n / 10, "evaluated_at": _AT + timedelta(days=n)}
+    scores = [mine | {"check_name": QUALITY_SCORE, "outcome": "pass", "value": n / 10, "evaluated_at": _AT + timedelta(days=n)}
               for n in (8, 9)]  # fmt: skip
     odd = {"check_name": ANOMALIES, "outcome": "warn", "value": 1.0, "evaluated_at": _AT}
     model = {"check_name": "unique_dim_customers", "table_name": "gold.dim_customers", "outcome": "pass", "value": 0.0}
@@ -177,7 +178,8 @@ def test_everything_is_collected_and_nothing_personal(
     assert [(made.batch, made.decision, made.made_by) for made in table.decisions] == [(2, "released", "ann")]
 
     assert [round(value) for _, value in table.scores] == [80, 90] and round(table.score or 0) == 90
-    assert [one.outcome for one in table.anomalies] == ["warn"] and SCORE not in checks
+    assert [one.outcome for one in table.anomalies] == ["warn"]
+    assert [one.value for one in checks[QUALITY_SCORE].history] == [0.8, 0.9]
     (model,) = data.models
     assert [(check.name, check.verdict) for check in model.checks] == [("unique_dim_customers", "pass")]
 

@@ -1,14 +1,6 @@
 from dataclasses import replace
 
-import pytest
-
-from lakehouse.automation.report.data import Batch, ReportData, score, worst
-
-
-def test_each_dimension_weighs_the_same_and_a_failure_empties_its_own() -> None:
-    assert score([("validity", "pass")] * 30 + [("timeliness", "warn")]) == pytest.approx(75)
-    assert score([("validity", "pass")] * 30 + [("validity", "fail"), ("timeliness", "pass")]) == pytest.approx(50)
-    assert score([]) is None
+from lakehouse.automation.report.data import Batch, ReportData, worst
 
 
 def test_the_worst_verdict_wins_and_nothing_is_none() -> None:
