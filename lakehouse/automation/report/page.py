@@ -59,7 +59,7 @@ def _environment() -> Environment:
         "age": text.age,
         "span": text.span,
         "points": text.points,
-        "message": message,
+        "sentences": sentences,
         "disposition": lambda name: name.replace("noop", "no change").replace("_", " "),
         "wrap": _breakable,
     }
@@ -92,9 +92,11 @@ def _dispositions(ledger: Ledger) -> list[str]:
     ]
 
 
-def message(evaluation: Evaluation) -> str:
-    """What an evaluation says for a person; of one from before sentences were kept, its figures."""
-    return evaluation.message or f"expected {evaluation.threshold}, found {text.number(evaluation.value)}"
+def sentences(evaluation: Evaluation) -> list[str]:
+    """What an evaluation says for a person. Of a message of several lines the first repeats what the check asks; of an
+    evaluation from before messages were kept there are figures alone."""
+    lines = evaluation.message.splitlines()
+    return lines[1:] or lines or [f"expected {evaluation.threshold}, found {text.number(evaluation.value)}"]
 
 
 def recent_anomalies(data: ReportData) -> list[tuple[Table, Evaluation]]:
