@@ -107,7 +107,11 @@ def result_of(event: dg.AssetCheckResult, known: Mapping[str, DataTest], release
 
 def described(event: dg.AssetCheckResult, result: CheckResult) -> dg.AssetCheckResult:
     """The event with what checks of other tables say, too: what was expected, what was found, the dimension."""
-    told: dict[str, Any] = {"expected": result.threshold, "dimension": result.dimension}
+    told: dict[str, Any] = {
+        "expected": result.threshold,
+        "dimension": result.dimension,
+        "batch": str(result.batch or ""),
+    }
     if result.value is not None:
         told["value"] = result.value
     return dg.AssetCheckResult(

@@ -49,3 +49,24 @@ def test_a_failing_check_has_its_records_of_the_same_batch_and_contract_alone(fu
 def test_without_an_evaluation_in_dagster_nothing_is_shown(full: ReportData) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         assert with_samples(_data(full), instance).tables[0].checks[0].samples == ()
+
+
+def test_of_a_model_nothing_is_shown_that_readers_do_not_see_now(full: ReportData) -> None:
+    revenue = next(model for model in full.models if model.title == "fct_revenue")
+    check = replace(revenue.having("warn")[0], column="email")
+    columns = (("email", "string", "", "hash"), ("total", "int", "", ""))
+    data = replace(full, tables=(), models=(replace(revenue, checks=(check,), columns=columns),))
+    key = dg.AssetKey(["gold", "fct_revenue"])
+    rows = dg.MetadataValue.table([dg.TableRecord({"unique_field": "jane@example.org", "email": "j", "total": 3})])
+
+    @dg.multi_asset(specs=[dg.AssetSpec(key)], check_specs=[dg.AssetCheckSpec(check.name, asset=key)])
+    def step() -> Iterator[Any]:
+        yield dg.AssetCheckResult(
+            passed=False, asset_key=key, check_name=check.name, metadata={"failing_rows": rows, "batch": "14"}
+        )
+        yield dg.MaterializeResult(key)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([step], instance=instance, raise_on_error=False)
+        (model,) = with_samples(data, instance).models
+    assert [dict(row) for row in model.checks[0].samples] == [{"unique_field": "•••", "email": "•••", "total": "3"}]
