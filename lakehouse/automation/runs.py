@@ -34,6 +34,23 @@ class Planned:
     config: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FailedCheck:
+    """A check that failed and blocks."""
+
+    asset: str
+    """`silver.shopify_orders`, `gold.fct_orders`."""
+    name: str
+    dimension: str
+    expected: str
+    found: float | None
+    description: str
+    """What was expected and what was found, in words."""
+    batch: str
+    seen_in: str
+    """The file of a record that broke it, and its place there; empty where none is known."""
+
+
 @dataclass
 class TableOutcome:
     """What the runs did to one table, for the closing table."""
@@ -56,6 +73,7 @@ class Outcome:
 
     tables: dict[str, TableOutcome] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    failed_checks: list[FailedCheck] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
     release: int | None = None
@@ -232,10 +250,27 @@ def _checked(outcome: Outcome, event: Any) -> None:
         of.passed += 1
     elif evaluation.severity == dg.AssetCheckSeverity.ERROR:
         of.failed += 1
+        outcome.failed_checks.append(_failed_check(evaluation))
     else:
         of.warned += 1
         if evaluation.description:
             outcome.warnings.append(evaluation.description)
+
+
+def _failed_check(evaluation: Any) -> FailedCheck:
+    told = {name: value.value for name, value in evaluation.metadata.items() if hasattr(value, "value")}
+    records = getattr(told.get("failing_records"), "records", [])
+    seen = records[0].data if records else {}
+    return FailedCheck(
+        asset=".".join(evaluation.asset_key.path),
+        name=evaluation.check_name,
+        dimension=str(told.get("dimension", "")),
+        expected=str(told.get("expected", "")),
+        found=told.get("value"),
+        description=evaluation.description or "",
+        batch=str(told.get("batch", "")),
+        seen_in=f"{seen['file']}, record {seen['position']}" if {"file", "position"} <= seen.keys() else "",
+    )
 
 
 def failure_of(event: Any) -> str:

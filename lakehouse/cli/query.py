@@ -37,7 +37,7 @@ def sql(query: str, how: str, limit: int) -> None:
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to. Default: <home>/report.")
 def report(out: Path | None) -> None:
-    """Write the quality report: index.html with plots, and summary.md. Exit 1 where a check fails."""
+    """Write the quality report: a static site (index.html first), and summary.md. Exit 1 where a check fails."""
     from lakehouse.automation.report import write_report
 
     here = settings()

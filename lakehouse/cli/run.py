@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,13 +11,16 @@ from rich.console import Console
 
 from lakehouse.automation import pending as work
 from lakehouse.automation.instance import prepare_home
+from lakehouse.automation.report.summary import summarize_run
 from lakehouse.automation.runs import Outcome, plan_runs
 from lakehouse.bronze.partitions import record_start
 from lakehouse.cli.execution import closing_table, execute_all, only_run
 from lakehouse.contracts.loader import load_all
+from lakehouse.contracts.model import Contract
 from lakehouse.engine.client import connect
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
+from lakehouse.gold.release import Release
 from lakehouse.settings import Settings, settings
 
 
@@ -25,8 +29,8 @@ from lakehouse.settings import Settings, settings
 def run(dry_run: bool) -> None:
     """Materialize what is pending, in dependency order: bronze, silver, gold, and the release.
 
-    Exit 0: all is released, or there was nothing to do. Exit 1: something failed or was held back; what could be
-    committed was, and running again continues.
+    Exit 0: all is released, or there was nothing to do. Exit 1: something failed or was held back, which is told last, as
+    Markdown that can be passed on; what could be committed was, and running again continues.
     """
     here = settings()
     # A pipe has no width: nothing may be folded there.
@@ -80,7 +84,7 @@ def run(dry_run: bool) -> None:
             console,
         )
         console.print(closing_table(outcome))
-        _say_end(outcome, spark, console, time.monotonic() - started)
+        _say_end(outcome, spark, contracts, console, time.monotonic() - started)
     if outcome.failures:
         sys.exit(1)
 
@@ -109,18 +113,23 @@ def _is_gold_due(spark: Any, here: Settings, contracts: dict[str, Any]) -> bool:
     return here.dbt_target != "prod" or work.gold_reason(spark, here, contracts, ()) is not None
 
 
-def _say_end(outcome: Outcome, spark: Any, console: Console, seconds: float) -> None:
+def _say_end(outcome: Outcome, spark: Any, contracts: Mapping[str, Contract], console: Console, seconds: float) -> None:
     if outcome.warnings:
         console.print(f"{len(outcome.warnings)} check(s) warned; `lakehouse report` shows each. The first:")
         console.print(f"  {outcome.warnings[0]}", markup=False)
-    for failure in outcome.failures:
-        console.print(f"Failed: {failure}", style="red", markup=False)
-    now = releases.current(spark)
+    standing = _standing(outcome, releases.current(spark), seconds)
+    if not outcome.failures:
+        console.print(standing)
+        return
+    owners = {contract.table: contract.owner for contract in contracts.values()}
+    console.print()
+    console.print(summarize_run(outcome, owners, standing), markup=False, soft_wrap=True)
+
+
+def _standing(outcome: Outcome, now: Release | None, seconds: float) -> str:
+    """What readers see after a run."""
     if outcome.release is not None:
-        console.print(
-            f"[bold]Release {outcome.release}[/bold] is in force, after {seconds:.0f} s. Read it in the schema `serving`."
-        )
-    elif now is not None:
-        console.print(f"No new release; readers still read release {now.release_id}. ({seconds:.0f} s)")
-    else:
-        console.print(f"No release. ({seconds:.0f} s)")
+        return f"Release {outcome.release} is in force, after {seconds:.0f} s. Read it in the schema `serving`."
+    if now is not None:
+        return f"No new release; readers still read release {now.release_id}. ({seconds:.0f} s)"
+    return f"No release. ({seconds:.0f} s)"

@@ -15,12 +15,15 @@ from pydantic import Field as ConfigField
 from lakehouse.bronze.assets import TRANSIENT, table_schema
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.resource import Engine
+from lakehouse.gold import checks
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.dbt_process import PARENT
-from lakehouse.gold.lineage import column_lineage
+from lakehouse.gold.lineage import CACHE, column_lineage
 from lakehouse.gold.release import Release
 from lakehouse.gold.serving import mask_of
+from lakehouse.quality import results
+from lakehouse.quality.results import CheckResult
 from lakehouse.settings import Settings, executable, settings
 from lakehouse.silver import state
 from lakehouse.silver.state import child_columns, public_columns
@@ -152,6 +155,7 @@ def _build(
     is_whole = not context.is_subset
     is_prod = here.dbt_target == "prod"
     releases.ensure_tables(spark, here.storage_dir)
+    results.ensure_table(spark, here.storage_dir)
     if is_prod:
         _refuse_held(releases.events(spark))
     last = releases.current(spark) if is_prod else None
@@ -176,6 +180,7 @@ def _build(
         context.log.info(f"Gold is built from nothing, because silver was folded anew: {', '.join(rebuilt)}")
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
+    known, found = checks.data_tests(manifest), list[CheckResult]()
     passed = warned = 0
     try:
         invocation = dbt_cli.cli(
@@ -185,6 +190,9 @@ def _build(
             if isinstance(event, dg.AssetCheckResult):
                 passed += event.passed
                 warned += not event.passed and event.severity == dg.AssetCheckSeverity.WARN
+                if result := checks.result_of(event, known, number if is_prod else None):
+                    found.append(result)
+                    event = checks.described(event, result)
             if isinstance(event, dg.Output):
                 event = _described(event, context, spark, manifest, translator, sources, invocation.target_path, here)
             yield event
@@ -208,10 +216,12 @@ def _build(
                     run_id=context.run_id,
                 ),
             )
+        results.remember(spark, found, code, context.run_id)
         raise dg.Failure(
             f"Gold was not released{f' and is back at release {last.release_id}' if last else ''}: {_reason(problem)}",
             allow_retries=has_engine_died,
         ) from problem
+    results.remember(spark, found, code, context.run_id)
     if is_prod and not is_whole:
         context.log.warning("Part of gold was built: that is not released, and the next whole build begins without it.")
     elif is_prod:
@@ -293,9 +303,7 @@ def _described(
     }
     compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
     if compiled.exists():
-        traced = column_lineage(
-            node, manifest, sources, compiled.read_text(), here.home / "dbt" / "column_lineage.json"
-        )
+        traced = column_lineage(node, manifest, sources, compiled.read_text(), here.home / CACHE)
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             {
                 column: [

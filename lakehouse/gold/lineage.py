@@ -11,6 +11,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import lineage
 
+from lakehouse.gold.release import PINNED
+
+CACHE = Path("dbt", "column_lineage.json")
+"""Below the lakehouse's home: what was traced."""
 Lineage = dict[str, list[tuple[str, str]]]
 """column → (unique id of the parent node, its column)."""
 
@@ -23,10 +27,11 @@ def column_lineage(
     `source_columns`: column names of each source table by the source's unique id. A column that sqlglot cannot trace
     has no parents in the result.
     """
-    digest = hashlib.sha256((node["unique_id"] + sql).encode()).hexdigest()
+    read = [source_columns.get(parent, []) for parent in node["depends_on"]["nodes"]]
+    digest = hashlib.sha256(json.dumps([node["unique_id"], PINNED, read, sql]).encode()).hexdigest()
     known = json.loads(cache.read_text()) if cache.exists() else {}
     if known.get(node["unique_id"], {}).get("digest") == digest:
-        return {column: [(p, c) for p, c in deps] for column, deps in known[node["unique_id"]]["columns"].items()}
+        return _pairs(known[node["unique_id"]]["columns"])
     found = _trace(node, manifest, source_columns, sql)
     known[node["unique_id"]] = {"digest": digest, "columns": found}
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +39,17 @@ def column_lineage(
     unfinished.write_text(json.dumps(known))
     unfinished.replace(cache)
     return found
+
+
+def traced_before(cache: Path) -> dict[str, Lineage]:
+    """Unique id of a model → the lineage of its columns, of every model in `cache`; nothing where there is none."""
+    found = json.loads(cache.read_text()) if cache.exists() else {}
+    return {key: _pairs(entry["columns"]) for key, entry in found.items()}
+
+
+def _pairs(columns: Mapping[str, Any]) -> Lineage:
+    """JSON has no tuples."""
+    return {column: [(parent, name) for parent, name in deps] for column, deps in columns.items()}
 
 
 def _trace(
@@ -47,8 +63,10 @@ def _trace(
             continue
         name = props.get("identifier") or props.get("alias") or props["name"]
         columns = source_columns.get(parent) or list(props.get("columns", {}))
-        parents[f"{props['schema']}.{name}".lower()] = parent
-        schema.setdefault(props["schema"].lower(), {})[name.lower()] = dict.fromkeys(columns, "string")
+        # A production build reads the sources in another schema than the manifest says: at pinned versions.
+        for place in {props["schema"].lower(), PINNED} if parent.startswith("source.") else {props["schema"].lower()}:
+            parents[f"{place}.{name}".lower()] = parent
+            schema.setdefault(place, {})[name.lower()] = dict.fromkeys(columns, "string")
     found: Lineage = {}
     for column in node.get("columns", {}):
         deps: set[tuple[str, str]] = set()

@@ -154,7 +154,7 @@ def marts(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def _contract_of(contracts: Mapping[str, Contract]) -> dict[str, str]:
+def contract_of(contracts: Mapping[str, Contract]) -> dict[str, str]:
     """Name of a source → the contract's table that it is, or is a child view of."""
     children = {
         contract.child_view(column).split(".")[1]: contract.table
@@ -166,21 +166,27 @@ def _contract_of(contracts: Mapping[str, Contract]) -> dict[str, str]:
 
 def tables_read(settings: Settings, contracts: Mapping[str, Contract]) -> set[str]:
     """Tables of contracts that models or tests of gold read; gold has no part in what becomes of others."""
-    known, parts = _contract_of(contracts), manifest(settings)
+    known, parts = contract_of(contracts), manifest(settings)
     read = [source["name"] for key, source in parts["sources"].items() if parts["child_map"].get(key)]
     return {known[name] for name in read if name in known}
 
 
 def unknown_sources(settings: Settings, contracts: Mapping[str, Contract]) -> list[str]:
     """dbt's selectors of the sources that no contract describes, as without the sample: what reads them is not built."""
-    known = _contract_of(contracts)
+    known = contract_of(contracts)
     found = manifest(settings)["sources"].values()
     return sorted(f"source:{source['source_name']}.{source['name']}" for source in found if source["name"] not in known)
 
 
 def buildable_marts(settings: Settings, contracts: Mapping[str, Contract]) -> dict[str, dict[str, Any]]:
     """The marts, less those that are made of a source that no contract describes."""
-    known, parts = _contract_of(contracts), manifest(settings)
+    out = not_built(manifest(settings), contracts)
+    return {name: node for name, node in marts(settings).items() if node["unique_id"] not in out}
+
+
+def not_built(parts: Mapping[str, Any], contracts: Mapping[str, Contract]) -> set[str]:
+    """Unique ids of the sources of a manifest that no contract describes, and of all that is made of them."""
+    known = contract_of(contracts)
     lost = [key for key, source in parts["sources"].items() if source["name"] not in known]
     out: set[str] = set()
     while lost:
@@ -188,7 +194,7 @@ def buildable_marts(settings: Settings, contracts: Mapping[str, Contract]) -> di
         if key not in out:
             out.add(key)
             lost += parts["child_map"].get(key, [])
-    return {name: node for name, node in marts(settings).items() if node["unique_id"] not in out}
+    return out
 
 
 def checksum(settings: Settings) -> str:

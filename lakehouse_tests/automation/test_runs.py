@@ -1,13 +1,19 @@
 """What `lakehouse run` makes of Dagster runs."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+import dagster as dg
 import pytest
 from rich.console import Console
 
-from lakehouse.automation.runs import GOLD, Outcome, Planned
+from lakehouse.automation.report.summary import summarize_run
+from lakehouse.automation.runs import GOLD, Outcome, Planned, events, tell
 from lakehouse.cli import execution as cli
+from lakehouse.gold.checks import FAILED_ROWS, DataTest, described, result_of
+from lakehouse.quality.results import CheckResult
+from lakehouse.silver.assets import _check
 from lakehouse_tests.automation.planned import RUNS, planned
 
 
@@ -62,3 +68,72 @@ def test_what_a_run_raises_reaches_the_caller(run_all: Any) -> None:
 
     with pytest.raises(RuntimeError, match="no instance"):
         run_all([planned("silver a")], execute)
+
+
+_SAMPLE = {"file": "shop/orders/2025-03-01/a.jsonl", "position": 7, "reasons": "total_range", "record": "{}"}
+_HELD = CheckResult(
+    "shop_orders", "total_range", "rule", "validity", "fail", 40.0, "0 (blocks above 6, 5 % of the batch)",
+    "The total is not negative.", batch=12, samples=(_SAMPLE,),
+)  # fmt: skip
+
+
+@dg.multi_asset(
+    name="silver__shop_orders",
+    specs=[dg.AssetSpec(["silver", "shop_orders"])],
+    check_specs=[dg.AssetCheckSpec("total_range", asset=["silver", "shop_orders"])],
+)
+def _silver() -> Iterator[Any]:
+    yield _check(dg.AssetKey(["silver", "shop_orders"]), _HELD)
+    raise dg.Failure("shop_orders: batch 12 is held back.", allow_retries=False)
+
+
+@dg.multi_asset(
+    name="gold",
+    specs=[dg.AssetSpec(["gold", "fct_orders"])],
+    check_specs=[dg.AssetCheckSpec("adds_up", asset=["gold", "fct_orders"])],
+)
+def _gold() -> Iterator[Any]:
+    told = dg.AssetCheckResult(
+        passed=False,
+        asset_key=["gold", "fct_orders"],
+        check_name="adds_up",
+        metadata={"unique_id": "t", FAILED_ROWS: 3},
+    )
+    result = result_of(told, {"t": DataTest("m", "adds_up", "accuracy", "Sums add up.", True)}, 5)
+    assert result is not None and (result.table, result.outcome, result.batch) == ("gold.fct_orders", "fail", 5)
+    yield described(told, result)
+    raise dg.Failure("Gold was not released and is back at release 4: adds_up", allow_retries=False)
+
+
+def test_what_failed_is_told_to_whoever_is_on_call() -> None:
+    outcome = Outcome()
+    with dg.DagsterInstance.ephemeral() as instance:
+        for step in (_silver, _gold):
+            run = dg.materialize([step], instance=instance, raise_on_error=False)
+            for entry in events(instance, run.run_id, None)[0]:
+                tell(outcome, {}, entry)
+    outcome.failures.append("bronze a: run 1 failed outside of its steps.")
+    text = summarize_run(outcome, {"shop_orders": "sales@example.com"}, "Readers still read release 4.")
+    assert text.startswith(
+        "# ❌ Run failed: 1 batch held back, gold not released, 1 step failed\n\nReaders still read release 4.\n"
+    )
+    for expected in (
+        "## `silver.shop_orders`: batch 12 is held back, nothing was committed\n\nOwner: sales@example.com\n",
+        "- `total_range` (validity): expected 0 (blocks above 6, 5 % of the batch), found 40. The total is not negative. "
+        "First seen in `shop/orders/2025-03-01/a.jsonl, record 7`.",
+        "`lakehouse batch show shop_orders`",
+        "## gold and release: 1 test of dbt failed",
+        "- `gold.fct_orders.adds_up` (accuracy): expected 0 failing rows, found 3. Sums add up.",
+        "back at release 4",
+        "## What else failed\n\n- bronze a: run 1 failed outside of its steps.",
+    ):
+        assert expected in text, expected
+
+
+def test_a_step_that_fails_without_a_check_is_told_with_its_reason() -> None:
+    outcome = Outcome()
+    outcome.of("bronze", "shop_orders").problem = "the file was rewritten"
+    outcome.failures.append("the file was rewritten")
+    text = summarize_run(outcome, {"shop_orders": "sales@example.com"}, "")
+    assert "Run failed: 1 step failed" in text
+    assert "## `bronze.shop_orders` failed\n\nthe file was rewritten\n\nOwner: sales@example.com" in text

@@ -1,8 +1,9 @@
-"""The quality report: one static HTML page and a Markdown summary of what the ops tables remember.
+"""The quality report: a static site and a Markdown summary of what the ops tables remember.
 
-Here: collecting (`collect`, the only module that queries), the plain data between (`data`), the score (`data`), plots
-as inline SVG (`plots`), the page (`page`, `report.html`, `style.css`) and the summary (`summary`). Not here: anything
-that evaluates a check, and anything that reads tables with personal data: samples come from the masked views alone.
+Here: collecting (`collect` and, of failing records, `failing`: the only modules that query), the plain data between (`data`,
+`lineage`), the score (`data`), plots as inline SVG (`plots`), the pages (`page`, `*.html`, `style.css`) and the summaries, of
+the report and of a run that failed (`summary`). Not here: anything that evaluates a check, and anything that reads tables with
+personal data: samples come from the masked views, and from what checks told of failing records, masked.
 """
 
 from lakehouse.automation.report.write import Report, write_report

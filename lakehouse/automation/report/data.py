@@ -1,19 +1,20 @@
 """What the report shows, as plain objects: made by `collect`, read by `page` and `summary`. Nothing here knows Spark."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, get_args
 
+from lakehouse.automation.report.lineage import Graph
 from lakehouse.contracts.model import Contract, Dimension
 from lakehouse.gold.release import IN_FORCE, Release
+from lakehouse.quality.score import CREDIT, score
 
 Verdict = Literal["fail", "warn", "pass", "none"]
 """Of a check or a table; `none`: not evaluated yet."""
 
 DIMENSIONS: tuple[str, ...] = get_args(Dimension)
 _GRAVITY = {"fail": 0, "warn": 1, "none": 2, "pass": 3}
-_CREDIT = {"pass": 1.0, "warn": 0.5, "fail": 0.0}
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Evaluation:
     value: float | None
     threshold: str
     batch: int | None = None
+    """Of a model of gold: the release that was built."""
+    message: str = ""
+    contract_version: str = ""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check that the contract asks for, with its newest evaluations, oldest first."""
+    """A check that the contract (or the dbt project) asks for, with its newest evaluations, oldest first."""
 
     name: str
     dimension: str
@@ -38,6 +42,8 @@ class Check:
     kind: str = ""
     column: str | None = None
     history: tuple[Evaluation, ...] = ()
+    samples: tuple[Mapping[str, str], ...] = ()
+    """A few records that broke it at its last evaluation, personal data masked."""
 
     @property
     def last(self) -> Evaluation | None:
@@ -46,6 +52,21 @@ class Check:
     @property
     def verdict(self) -> Verdict:
         return self.last.outcome if self.last else "none"
+
+    @property
+    def since(self) -> Evaluation | None:
+        """The first evaluation of those that, without a break, found what the last one did."""
+        first = None
+        for evaluation in reversed(self.history):
+            if evaluation.outcome != self.verdict:
+                break
+            first = evaluation
+        return first
+
+    @property
+    def was_sound(self) -> bool:
+        """Whether it passed at every evaluation that is remembered."""
+        return all(evaluation.outcome == "pass" for evaluation in self.history)
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,10 @@ class Batch:
     """Records by disposition, in the ledger's order."""
     at: datetime | None = None
     seconds: float | None = None
+    number: int | None = None
+    kind: str = ""
+    """batch, rebuild or replay."""
+    contract_version: str = ""
 
     @property
     def unaccounted(self) -> int:
@@ -70,6 +95,19 @@ class Ledger:
     last: Batch
     total: Batch
     """Of all batches since the table was last rebuilt: a rebuild takes every record again."""
+    recent: tuple[Batch, ...] = ()
+    """Newest first; rebuilds and replays, too."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What somebody decided about a batch that was held back."""
+
+    batch: int
+    decision: str
+    note: str
+    made_by: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -77,6 +115,8 @@ class Reason:
     disposition: str
     text: str
     records: int
+    since: datetime | None = None
+    """How long the oldest of them has waited."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +140,15 @@ class Quarantine:
     samples: tuple[Sample, ...] = ()
     dismissed: int = 0
     """Those that somebody gave up."""
+    new: int = 0
+    """Of those that wait: for less than a day."""
+    overdue: int = 0
+    """Of those that wait: for longer than the contract allows without a warning."""
+
+    @property
+    def since(self) -> datetime | None:
+        """How long the oldest of them has waited."""
+        return min((reason.since for reason in self.reasons if reason.since), default=None)
 
 
 @dataclass(frozen=True)
@@ -112,37 +161,51 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Table:
-    contract: Contract
+class Checked:
+    """Something that has checks: a table of a contract, or a model of dbt."""
+
     checks: tuple[Check, ...]
-    ledger: Ledger | None = None
-    quarantine: Quarantine = field(default_factory=Quarantine)
-    arrivals: tuple[Arrival, ...] = ()
-    """By day, oldest first; a day without files is left out."""
 
     @property
     def name(self) -> str:
-        return self.contract.table
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def owner(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def page(self) -> str:
+        """Where its page is, below the report's folder."""
+        raise NotImplementedError
+
+    @property
+    def node(self) -> str:
+        """Its node in the lineage."""
+        raise NotImplementedError
 
     @property
     def verdict(self) -> Verdict:
-        if self.ledger and self.ledger.total.unaccounted:
-            return "fail"
         return worst(check.verdict for check in self.checks if check.history)
 
     @property
     def score(self) -> float | None:
-        return score([(check.dimension, check.last.outcome) for check in self.checks if check.last])
+        """0 to 100; None where nothing was evaluated. By the outcomes of the checks alone."""
+        return _points((check.dimension, check.verdict) for check in self.checks if check.last)
 
     @property
-    def score_history(self) -> list[float]:
-        """The score of every evaluation of the table that is remembered, oldest first."""
+    def scores(self) -> list[tuple[datetime, float]]:
+        """The score (0 to 100) at every evaluation that is remembered, oldest first."""
         runs: dict[datetime, list[tuple[str, str]]] = {}
         for check in self.checks:
             for evaluation in check.history:
                 runs.setdefault(evaluation.at, []).append((check.dimension, evaluation.outcome))
-        found = (score(runs[at]) for at in sorted(runs))
-        return [value for value in found if value is not None]
+        found = ((at, _points(runs[at])) for at in sorted(runs))
+        return [(at, value) for at, value in found if value is not None]
 
     def having(self, *verdicts: Verdict) -> list[Check]:
         """The checks with one of these verdicts, gravest first."""
@@ -151,6 +214,107 @@ class Table:
 
     def of(self, dimension: str) -> list[Check]:
         return [check for check in self.checks if check.dimension == dimension]
+
+    @property
+    def unchecked(self) -> list[str]:
+        """The dimensions without a check."""
+        return [dimension for dimension in DIMENSIONS if not self.of(dimension)]
+
+
+@dataclass(frozen=True)
+class Table(Checked):
+    contract: Contract
+    ledger: Ledger | None = None
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    arrivals: tuple[Arrival, ...] = ()
+    """By day, oldest first; a day without files is left out."""
+    measured_scores: tuple[tuple[datetime, float], ...] = ()
+    """The score (0 to 100) of each batch, oldest first, as its audit gave it."""
+    anomalies: tuple[Evaluation, ...] = ()
+    """What was found unusual, oldest first, with the evaluations that found nothing; empty where nobody looks."""
+    decisions: tuple[Decided, ...] = ()
+    """About batches that were held back, newest first."""
+    readers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column → the columns of gold that are made from it."""
+
+    @property
+    def name(self) -> str:
+        return self.contract.table
+
+    @property
+    def title(self) -> str:
+        return self.contract.title
+
+    @property
+    def owner(self) -> str:
+        return self.contract.owner
+
+    @property
+    def page(self) -> str:
+        return f"tables/{self.name}.html"
+
+    @property
+    def node(self) -> str:
+        return self.contract.silver_table
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.ledger and self.ledger.total.unaccounted:
+            return "fail"
+        return super().verdict
+
+    @property
+    def score(self) -> float | None:
+        return self.measured_scores[-1][1] if self.measured_scores else super().score
+
+    @property
+    def scores(self) -> list[tuple[datetime, float]]:
+        return list(self.measured_scores) or super().scores
+
+    @property
+    def held(self) -> int | None:
+        """The number of the batch that waits because a check failed on it; None where none does. Nothing of such a batch
+        is committed: it is newer than any in the ledger."""
+        batches = [check.last.batch for check in self.checks if check.last and check.last.outcome == "fail"]
+        newest = max((batch for batch in batches if batch is not None), default=None)
+        done = max((batch.number or 0 for batch in self.ledger.recent), default=-1) if self.ledger else -1
+        return newest if newest is not None and newest > done else None
+
+
+@dataclass(frozen=True)
+class Model(Checked):
+    """A model of dbt."""
+
+    unique_id: str
+    relation: str
+    layer: str
+    """staging, intermediate, or gold (of what readers read)."""
+    description: str
+    owners: tuple[str, ...]
+    kind: str
+    """How dbt makes it: table, incremental or view."""
+    columns: tuple[tuple[str, str, str, str], ...]
+    """(name, type, description, mask by which readers see it) of each."""
+
+    @property
+    def name(self) -> str:
+        return self.relation
+
+    @property
+    def title(self) -> str:
+        return self.relation.split(".")[1]
+
+    @property
+    def owner(self) -> str:
+        return ", ".join(self.owners)
+
+    @property
+    def page(self) -> str:
+        return f"gold/{self.title}.html"
+
+    @property
+    def node(self) -> str:
+        return self.unique_id
 
 
 @dataclass(frozen=True)
@@ -161,6 +325,13 @@ class ReportData:
     tables: tuple[Table, ...]
     releases: tuple[Release, ...] = ()
     """The events of ops.releases, newest first."""
+    models: tuple[Model, ...] = ()
+    """What readers read, then what it is made from."""
+    lineage: Graph = field(default_factory=lambda: Graph({}, frozenset()))
+
+    @property
+    def everything(self) -> list[Checked]:
+        return [*self.tables, *self.models]
 
     @property
     def release(self) -> Release | None:
@@ -185,24 +356,37 @@ class ReportData:
 
     @property
     def verdict(self) -> Verdict:
-        return worst([*(table.verdict for table in self.tables), *(["fail"] if self.failed_release else [])])
+        return worst([*(item.verdict for item in self.everything), *(["fail"] if self.failed_release else [])])
 
     def count(self, verdict: Verdict) -> int:
+        """Tables of contracts with the verdict."""
         return sum(table.verdict == verdict for table in self.tables)
 
     def ranked(self) -> list[Table]:
-        """All tables, those with problems first."""
+        """All tables of contracts, those with problems first."""
         return sorted(self.tables, key=lambda table: (_GRAVITY[table.verdict], table.name))
+
+    def found(self, verdict: Verdict) -> list[tuple[Checked, Check]]:
+        """Every check with the verdict, and what it is of: tables of contracts, then models."""
+        return [(item, check) for item in [*self.ranked(), *self.models] for check in item.having(verdict)]
+
+    @property
+    def unaccounted(self) -> list[Table]:
+        """Tables with records that have no disposition, or several."""
+        return [table for table in self.ranked() if table.ledger and table.ledger.total.unaccounted]
 
     @property
     def failed(self) -> list[str]:
-        """What failed, as `table.check`; `gold.release` for a failed build of gold."""
-        names = []
-        for table in self.tables:
-            names += [f"{table.name}.{check.name}" for check in table.having("fail")]
-            if table.verdict == "fail" and not table.having("fail"):
-                names.append(f"{table.name}.ledger")
+        """What failed, as `table.check`; `table.ledger` where records are lost, `gold.release` for a failed build of gold."""
+        names = [f"{item.name}.{check.name}" for item, check in self.found("fail")]
+        names += [f"{table.name}.ledger" for table in self.unaccounted]
         return names + (["gold.release"] if self.failed_release else [])
+
+
+def _points(outcomes: Iterable[tuple[str, str]]) -> float | None:
+    """The score, 0 to 100, of (dimension, outcome) of evaluated checks."""
+    found = score((dimension, CREDIT[outcome]) for dimension, outcome in outcomes)
+    return None if found is None else 100 * found.value
 
 
 def worst(verdicts: Iterable[str]) -> Verdict:
@@ -210,21 +394,3 @@ def worst(verdicts: Iterable[str]) -> Verdict:
     known = set(verdicts)
     gravest_first: tuple[Verdict, ...] = ("fail", "warn", "pass")
     return next((verdict for verdict in gravest_first if verdict in known), "none")
-
-
-def score(outcomes: Sequence[tuple[str, str]]) -> float | None:
-    """0 to 100 from (dimension, outcome) of evaluated checks; None where there are none.
-
-    A pass counts 1, a warning a half; a dimension in which a check failed counts 0: its data was held back. Each
-    dimension counts the same, however many checks it has: otherwise thirty rules on formats would drown one on
-    freshness.
-    """
-    by_dimension: dict[str, list[float]] = {}
-    for dimension, outcome in outcomes:
-        if dimension not in DIMENSIONS:  # the quality score itself
-            continue
-        by_dimension.setdefault(dimension, []).append(_CREDIT[outcome])
-    if not by_dimension:
-        return None
-    means = [0.0 if 0.0 in credits else sum(credits) / len(credits) for credits in by_dimension.values()]
-    return 100 * sum(means) / len(means)

@@ -1,16 +1,19 @@
-"""A plausible year of seven tables, as plain objects: what `collect` would have found."""
+"""A plausible year of seven tables and three models, as plain objects: what `collect` would have found."""
 
 import math
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from pyspark.sql import Row
 
+from lakehouse.automation.report.collect import _models
 from lakehouse.automation.report.data import (
     Arrival,
     Batch,
     Check,
     Evaluation,
     Ledger,
+    Model,
     Quarantine,
     Reason,
     ReportData,
@@ -18,12 +21,14 @@ from lakehouse.automation.report.data import (
     Table,
     Verdict,
 )
+from lakehouse.automation.report.lineage import graph
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
 from lakehouse.gold.release import Release
 from lakehouse.quality.audit import check_names
 from lakehouse.settings import Settings
 from lakehouse.silver.fold import DISPOSITIONS
+from lakehouse_tests.automation.report.project import manifest
 
 NOW = datetime(2025, 11, 24, 8, 10, tzinfo=UTC)
 WARNED = {"shopify_orders": ("quarantine_rate", "total_price_type"), "web_events": ("data_freshness",)}
@@ -58,7 +63,8 @@ def _checks(contract: Contract, name: str, facts: tuple[str, str, bool]) -> Chec
         if run == RUNS - 1 and last != "pass":
             value, outcome = (7.25 if last == "fail" else 1.5), last
         history.append(Evaluation(NOW - timedelta(days=RUNS - 1 - run), outcome, value, "0 (blocks above 5 %)", run))
-    return Check(name, dimension, description, is_blocking, "rule", None, tuple(history))
+    samples = ({"file": "a/b.jsonl", "position": "3", "record": '{"email":"•••"}'},) if last == "fail" else ()
+    return Check(name, dimension, description, is_blocking, "rule", None, tuple(history), samples)
 
 
 def _table(contract: Contract, nth: int) -> Table:
@@ -78,10 +84,12 @@ def _table(contract: Contract, nth: int) -> Table:
         quarantine = Quarantine(
             records=quarantined,
             reasons=(
-                Reason("quarantined", f"{contract.columns[0].name}_required", 300),
-                Reason("quarantined", "total_not_negative", 140),
-                Reason("rejected", "not a JSON document", 20),
+                Reason("quarantined", f"{contract.columns[0].name}_required", 300, NOW - timedelta(days=9)),
+                Reason("quarantined", "total_not_negative", 140, NOW - timedelta(days=2)),
+                Reason("rejected", "not a JSON document", 20, NOW - timedelta(hours=3)),
             ),
+            new=20,
+            overdue=5,
             samples=(
                 Sample(
                     "quarantined",
@@ -95,8 +103,24 @@ def _table(contract: Contract, nth: int) -> Table:
             ),
         )
     checks = tuple(_checks(contract, name, facts) for name, facts in check_names(contract).items())
-    ledger = Ledger(52, Batch(arrivals[-1].records, last, NOW, 4.217), Batch(landed, total))
-    return Table(contract, checks, ledger, quarantine, tuple(arrivals))
+    recent = tuple(
+        Batch(arrivals[-1].records, last, NOW - timedelta(days=n), 4.217, RUNS - 2 - n, "batch", contract.version)
+        for n in range(RUNS - 1)
+    )
+    ledger = Ledger(52, recent[0], Batch(landed, total), recent)
+    return Table(checks, contract, ledger, quarantine, tuple(arrivals))
+
+
+RESULTS = tuple(
+    Row(kind="dbt", column_name=None, outcome=outcome, value=value, threshold="0 failing rows", batch=number,
+        message="", contract_version="code", evaluated_at=NOW - timedelta(days=14 - number))
+    for number, outcome, value in ((13, "pass", 0.0), (14, "warn", 3.0))
+)  # fmt: skip
+
+
+def models(contracts: dict[str, Contract]) -> tuple[Model, ...]:
+    """As the manifest has them; a test of fct_revenue warned at the last build."""
+    return _models(contracts, manifest(), {("gold.fct_revenue", "adds_up"): RESULTS})
 
 
 def release(number: int, status: str = "released", reason: str = "") -> Release:
@@ -120,16 +144,17 @@ def full(contracts: dict[str, Contract]) -> ReportData:
     """Payments failed, orders and events warned, campaigns were never evaluated, all else passed; 14 releases."""
     tables = [_table(contract, nth) for nth, contract in enumerate(contracts.values()) if nth != 1]
     campaigns = contracts["marketing_campaigns"]
-    tables.append(Table(campaigns, tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(campaigns).items())))
+    tables.append(Table(tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(campaigns).items()), campaigns))
     releases = tuple(release(number) for number in range(14, 0, -1))
-    return ReportData(NOW, "prod", tuple(tables), releases)
+    whole = graph(contracts.values(), manifest())
+    return ReportData(NOW, "prod", tuple(tables), releases, models(contracts), whole)
 
 
 @pytest.fixture
 def empty(contracts: dict[str, Contract]) -> ReportData:
     """Contracts are loaded, nothing has run."""
     tables = tuple(
-        Table(contract, tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(contract).items()))
+        Table(tuple(Check(n, d, t, b) for n, (t, d, b) in check_names(contract).items()), contract)
         for contract in contracts.values()
     )
     return ReportData(NOW, "prod", tables)

@@ -1,5 +1,6 @@
 """Collecting from real tables: what is counted, what is left out, and that no personal data comes along."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,17 +10,22 @@ from typing import Any
 
 import pytest
 
-from lakehouse.automation.report import write_report
-from lakehouse.automation.report.collect import EVALUATIONS, SAMPLES, collect
+from lakehouse.automation.report import write, write_report
+from lakehouse.automation.report.collect import ANOMALIES, EVALUATIONS, SAMPLES, collect
+from lakehouse.automation.report.data import ReportData
 from lakehouse.bronze import taken
 from lakehouse.contracts.loader import load
 from lakehouse.contracts.model import Contract
+from lakehouse.gold import project as dbt
 from lakehouse.gold import release
 from lakehouse.gold.release import Release
 from lakehouse.quality import results
+from lakehouse.quality.audit import QUALITY_SCORE
 from lakehouse.settings import settings
-from lakehouse.silver import ledger, quarantine, state
+from lakehouse.silver import decisions, ledger, quarantine, state
+from lakehouse.silver.decisions import Decision
 from lakehouse.storage import tables
+from lakehouse_tests.automation.report.project import manifest
 
 _CONTRACT = """\
 apiVersion: v3.1.0
@@ -87,7 +93,12 @@ def _fill(spark: Any, contract: Contract) -> None:
     ]
     broken = {"check_name": "records_conserved", "outcome": "fail", "value": 2.0, "evaluated_at": _AT}
     retired = {"check_name": "a_check_of_an_older_contract", "outcome": "fail", "value": 1.0, "evaluated_at": _AT}
-    _append(spark, results.CHECK_RESULTS, [*evaluations, mine | broken, mine | retired], results._COLUMNS)
+    scores = [mine | {"check_name": QUALITY_SCORE, "outcome": "pass", "value": n / 10, "evaluated_at": _AT + timedelta(days=n)}
+              for n in (8, 9)]  # fmt: skip
+    odd = {"check_name": ANOMALIES, "outcome": "warn", "value": 1.0, "evaluated_at": _AT}
+    model = {"check_name": "unique_dim_customers", "table_name": "gold.dim_customers", "outcome": "pass", "value": 0.0}
+    rows = [*evaluations, *scores, mine | broken, mine | retired, mine | odd, mine | model | {"evaluated_at": _AT}]
+    _append(spark, results.CHECK_RESULTS, rows, results._COLUMNS)
     batches: list[dict[str, Any]] = [
         {"since": None, "batch": 1, "landed": 100, "applied": 100, "committed_at": _AT},
         {
@@ -123,6 +134,7 @@ def _fill(spark: Any, contract: Contract) -> None:
     for position, row in enumerate(refused):
         row |= {"file": "a", "position": position, "arrived_on": date(2025, 3, 1), "batch": 3}
         row["quarantined_at"] = _AT + timedelta(minutes=position)
+    refused[0]["quarantined_at"] = datetime.now(UTC)
     refused.append(refused[0] | {"position": 99, "reasons": ["given_up"]})
     _append(spark, contract.quarantine_table, refused, state.QUARANTINE)
     given_up = quarantine.held(spark, contract).where("position = 99")
@@ -132,9 +144,22 @@ def _fill(spark: Any, contract: Contract) -> None:
 
 
 @pytest.mark.engine
-def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Contract, tmp_path: Path) -> None:
+def test_everything_is_collected_and_nothing_personal(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _fill(spark, contract)
-    data = collect(spark, {contract.table: contract}, "prod")
+    decision = Decision(None, 2, "released", ("sequence_known",), "The source was right.", "ann")
+    decisions.decide(spark, settings().storage_dir, contract, decision)
+    collected: list[ReportData] = []
+    monkeypatch.setattr(dbt, "manifest", lambda _: _manifest(contract))
+
+    def collecting(*given: Any) -> ReportData:
+        collected.append(collect(*given))
+        return collected[-1]
+
+    monkeypatch.setattr(write, "collect", collecting)
+    report = write_report(spark, settings(), {contract.table: contract}, tmp_path / "deep" / "report")
+    (data,) = collected
     (table,) = data.tables
 
     checks = {check.name: check for check in table.checks}
@@ -148,6 +173,15 @@ def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Cont
     assert (table.ledger.total.landed, table.ledger.total.counts["applied"]) == (130, 129)
     assert (table.ledger.last.landed, table.ledger.last.counts["quarantined"]) == (10, 3)
     assert table.ledger.last.at == _AT + timedelta(days=2) and table.ledger.total.unaccounted == 0
+    recent = [(batch.number, batch.kind, batch.landed) for batch in table.ledger.recent]
+    assert recent == [(3, "batch", 10), (3, "replay", 2), (2, "rebuild", 120), (1, "batch", 100)]
+    assert [(made.batch, made.decision, made.made_by) for made in table.decisions] == [(2, "released", "ann")]
+
+    assert [round(value) for _, value in table.scores] == [80, 90] and round(table.score or 0) == 90
+    assert [one.outcome for one in table.anomalies] == ["warn"]
+    assert [one.value for one in checks[QUALITY_SCORE].history] == [0.8, 0.9]
+    (model,) = data.models
+    assert [(check.name, check.verdict) for check in model.checks] == [("unique_dim_customers", "pass")]
 
     landed = [(arrival.day.day, arrival.files, arrival.records) for arrival in table.arrivals]
     assert landed == [(1, 2, 9), (3, 1, 4)]
@@ -160,16 +194,28 @@ def test_everything_is_collected_and_nothing_personal(spark: Any, contract: Cont
     }
     assert table.quarantine.records == 9
     assert table.quarantine.dismissed == 1
+    assert (table.quarantine.new, table.quarantine.overdue) == (1, 8)
+    assert table.quarantine.since == _AT + timedelta(minutes=1)
     assert 3 <= len(table.quarantine.samples) <= SAMPLES
     assert {sample.disposition for sample in table.quarantine.samples} == {"quarantined", "rejected"}
     assert 900_001 in {event.release_id for event in data.releases}
 
-    report = write_report(spark, settings(), {contract.table: contract}, tmp_path / "deep" / "report")
     assert f"{contract.table}.records_conserved" in report.failed
-    for file in (report.html, report.markdown):
-        text = file.read_text(encoding="utf-8")
+    pages = {path.name: path.read_text(encoding="utf-8") for path in report.html.parent.rglob("*") if path.is_file()}
+    assert pages.keys() == {"index.html", "summary.md", f"{contract.table}.html", "dim_customers.html"}
+    for text in pages.values():
         assert contract.table in text and _SECRET not in text and "jane" not in text
-    assert "personal data masked" in report.html.read_text(encoding="utf-8")
+    assert "personal data masked" in pages[f"{contract.table}.html"]
+
+
+def _manifest(contract: Contract) -> dict[str, Any]:
+    """The one of the other tests, in which the staging model reads this contract's table."""
+    text = json.dumps(manifest()).replace("stripe_payments", contract.table)
+    found: dict[str, Any] = json.loads(text)
+    found["nodes"] = {
+        key: node for key, node in found["nodes"].items() if key.startswith(("model.x.dim", "test.x.uni"))
+    }
+    return found
 
 
 @pytest.mark.engine

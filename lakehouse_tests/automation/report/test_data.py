@@ -1,14 +1,6 @@
 from dataclasses import replace
 
-import pytest
-
-from lakehouse.automation.report.data import Batch, ReportData, score, worst
-
-
-def test_each_dimension_weighs_the_same_and_a_failure_empties_its_own() -> None:
-    assert score([("validity", "pass")] * 30 + [("timeliness", "warn")]) == pytest.approx(75)
-    assert score([("validity", "pass")] * 30 + [("validity", "fail"), ("timeliness", "pass")]) == pytest.approx(50)
-    assert score([]) is None
+from lakehouse.automation.report.data import Batch, ReportData, worst
 
 
 def test_the_worst_verdict_wins_and_nothing_is_none() -> None:
@@ -51,6 +43,37 @@ def test_an_audited_release_is_listed_only_while_nothing_else_is_known_of_it(ful
 
 def test_the_score_over_time_has_one_value_an_evaluation(full: ReportData) -> None:
     payments = full.ranked()[0]
-    assert len(payments.score_history) == 14
-    assert payments.score_history[-1] == payments.score
-    assert payments.score_history[0] > payments.score_history[-1]
+    values = [value for _, value in payments.scores]
+    assert len(values) == 14
+    assert values[-1] == payments.score
+    assert values[0] > values[-1]
+    measured = replace(payments, measured_scores=((full.at, 71.5),))
+    assert (measured.score, measured.scores) == (71.5, [(full.at, 71.5)])
+
+
+def test_a_batch_is_held_while_its_failure_is_newer_than_what_was_committed(full: ReportData) -> None:
+    payments = full.ranked()[0]
+    assert payments.name == "stripe_payments" and payments.held == 13
+    assert payments.ledger
+    taken = replace(payments.ledger.recent[0], number=13)
+    assert replace(payments, ledger=replace(payments.ledger, recent=(taken, *payments.ledger.recent))).held is None
+    assert replace(payments, ledger=None).held == 13
+    assert {table.held for table in full.tables if table != payments} == {None}
+
+
+def test_a_failure_is_as_old_as_the_first_of_its_row(full: ReportData) -> None:
+    orders = next(table for table in full.tables if table.name == "shopify_orders")
+    rate = next(check for check in orders.checks if check.name == "quarantine_rate")
+    assert rate.since == rate.history[0]
+    mended = replace(rate.history[9], outcome="pass")
+    assert replace(rate, history=(*rate.history[:9], mended, *rate.history[10:])).since == rate.history[10]
+    assert not rate.was_sound
+
+
+def test_a_test_of_gold_that_failed_is_named_with_its_model(full: ReportData) -> None:
+    revenue = next(model for model in full.models if model.title == "fct_revenue")
+    failed = replace(
+        revenue.having("warn")[0], history=(replace(revenue.having("warn")[0].history[-1], outcome="fail"),)
+    )
+    data = replace(full, models=(replace(revenue, checks=(failed,)),))
+    assert data.failed == ["stripe_payments.quarantine_rate", "gold.fct_revenue.adds_up"]

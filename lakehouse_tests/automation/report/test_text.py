@@ -1,6 +1,6 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from lakehouse.automation.report.text import number, plural, points, span
+from lakehouse.automation.report.text import age, limits, number, plural, points, span
 
 
 def test_numbers() -> None:
@@ -24,3 +24,26 @@ def test_a_score_is_rounded_down() -> None:
 
 def test_plurals() -> None:
     assert (plural(1, "batch"), plural(2, "batch"), plural(0, "file")) == ("1 batch", "2 batches", "0 files")
+
+
+def test_ages() -> None:
+    now = datetime(2025, 3, 9, 12, tzinfo=UTC)
+    ages = [age(now - gone, now) for gone in (timedelta(minutes=5), timedelta(hours=47), timedelta(days=9, hours=3))]
+    assert ages == ["less than an hour", "47 hours", "9 days"]
+    assert age(None, now) == "–"
+
+
+def test_the_numbers_of_a_threshold() -> None:
+    for threshold, expected in (
+        ("0", (0,)),
+        ("0 (blocks above 758, 5 % of the batch)", (758,)),
+        ("0 % (blocks above 5 %)", (5,)),
+        ("<= 24 hours", (24,)),
+        ("between 1 and 2.5 %", (1, 2.5)),
+        (">= 1,000", (1000,)),
+        ("0 records for more than 7 days", (0,)),
+        ("0 failing rows", (0,)),
+        ("avg(x) > -3", (-3,)),
+        ("nothing unusual", ()),
+    ):
+        assert limits(threshold) == expected, threshold
