@@ -55,23 +55,7 @@ def new(file: Path, source: str | None, table: str | None, out: Path | None) -> 
         text = propose(file, source, table)
     except ProfileError as error:
         raise click.ClickException(str(error)) from error
-    target = _target(out, text, settings())
-    if target.exists():
-        raise click.ClickException(f"{target} exists. Remove it first, or name another with --out.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}. Name another with --out.") from error
-    click.echo(f"Wrote {target} with {_count(text.count('# review:'), 'place')} to review.")
-    try:
-        written = load_contract(target)
-    except ContractError as error:
-        raise click.ClickException(f"The proposal needs mending before it can be used:\n{error}") from error
-    if not any(target.resolve() == path.resolve() for path in contract_files(settings())):
-        click.echo(f"To use it, set LAKEHOUSE_CONTRACTS={target.parent}")
-    click.echo(f"Its files are looked for in landing under {written.source}/{written.name}/<arrival day>/.")
+    write_proposal(text, out)
 
 
 @contract.command()
@@ -139,6 +123,28 @@ def _compared(old: str, new: Path) -> tuple[Contract, Contract, list[Change]]:
     except (ContractError, HistoryError) as error:
         raise click.ClickException(str(error)) from error
     return before, after, compare(before, after)
+
+
+def write_proposal(text: str, out: Path | None) -> None:
+    """Writes the text of a new contract and says what to do with it; `out` is a file or a folder, else the first folder of
+    the settings. Raises ClickException where a file is there already or cannot be written."""
+    target = _target(out, text, settings())
+    if target.exists():
+        raise click.ClickException(f"{target} exists. Remove it first, or name another with --out.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}. Name another with --out.") from error
+    click.echo(f"Wrote {target} with {_count(text.count('# review:'), 'place')} to review.")
+    try:
+        written = load_contract(target)
+    except ContractError as error:
+        raise click.ClickException(f"The proposal needs mending before it can be used:\n{error}") from error
+    if not any(target.resolve() == path.resolve() for path in contract_files(settings())):
+        click.echo(f"To use it, set LAKEHOUSE_CONTRACTS={target.parent}")
+    click.echo(f"Its files are looked for in landing under {written.source}/{written.name}/<arrival day>/.")
 
 
 def _target(out: Path | None, text: str, chosen: Settings) -> Path:

@@ -58,5 +58,6 @@ def _shape(kind: exp.DataType, children: Sequence[Column]) -> Shape:
     if name == "struct":
         return Shape(name, fields=tuple(Field(field.name, _shape(field.args["kind"], ())) for field in inner))
     if name == "decimal":
-        return Shape(name, *(int(part.name) for part in inner))
+        precision, scale = (int(part.name) for part in inner)
+        return Shape(name, precision, scale)
     return Shape(name)
