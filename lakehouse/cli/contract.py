@@ -83,6 +83,20 @@ _ALL: dict[str, tuple[str, Callable[[Sequence[Contract]], str]]] = {
 
 
 @contract.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to. Default: <home>/contracts.")
+def docs(out: Path | None) -> None:
+    """Write the documentation of every contract: static pages, index.html and one a table."""
+    from lakehouse.automation.contract_docs import render
+
+    here = settings()
+    folder = out or here.home / "contracts"
+    pages = render(load_all(here))
+    for name, text in pages.items():
+        write(folder / name, text)
+    click.echo(f"{folder / 'index.html'}: {len(pages) - 1} contract{'' if len(pages) == 2 else 's'}.")
+
+
+@contract.command()
 @click.argument("how", metavar="FORMAT", type=click.Choice([*_EACH, *_ALL]))
 @click.argument("tables", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write, or a folder. Default: the terminal.")
