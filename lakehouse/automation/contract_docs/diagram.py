@@ -38,7 +38,7 @@ def draw(tables: Iterable[str], relations: Sequence[Relation], link: Callable[[s
     rows = 0
     for depth in range(deepest + 1):
         boxes = sorted(name for name in names if depths[name] == depth)
-        column = [*boxes, *(crossing for crossing in crossed if crossing[1] == depth)]
+        column: list[str | tuple[Relation, int]] = [*boxes, *(crossing for crossing in crossed if crossing[1] == depth)]
         x = (deepest - depth) * (_WIDTH + _ACROSS)
         place |= {item: (x, row * _DOWN) for row, item in enumerate(column)}
         rows = max(rows, len(column))

@@ -10,7 +10,7 @@ from lakehouse.automation.contract_docs.diagram import Relation, draw
 from lakehouse.automation.report import text
 from lakehouse.contracts.changes import KINDS
 from lakehouse.contracts.model import Column, Contract
-from lakehouse.quality.audit import check_names
+from lakehouse.quality.audit import ALL_DIMENSIONS, check_names
 
 DIMENSIONS = ("completeness", "uniqueness", "validity", "accuracy", "consistency", "timeliness")
 DELIVERIES = {
@@ -114,7 +114,9 @@ def _by_dimension(contract: Contract) -> dict[str, list[tuple[str, str, bool]]]:
     """Dimension → (name, description, whether it can block) of every check that an audit reports; of one without any, none."""
     found: dict[str, list[tuple[str, str, bool]]] = {dimension: [] for dimension in DIMENSIONS}
     for name, (description, dimension, blocks) in check_names(contract).items():
-        found[dimension].append((name, description, blocks))
+        found.setdefault("all dimensions" if dimension == ALL_DIMENSIONS else dimension, []).append(
+            (name, description, blocks)
+        )
     return found
 
 
