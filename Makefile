@@ -4,12 +4,15 @@ HOME_DIR ?= $(or $(LAKEHOUSE_HOME),$(CURDIR)/.lakehouse)
 BIN := .venv/bin
 # Test files at once, each worker with an engine of its own: some 4 GB of memory apiece.
 WORKERS ?= 2
+# The public linter of data contracts, in an environment of its own: it wants other lines of pydantic and ruamel.yaml.
+DATACONTRACT := .venv-datacontract
+DATACONTRACT_CLI := datacontract-cli==1.2.8
 export LAKEHOUSE_HOME := $(abspath $(HOME_DIR))
 export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test lint unit soak bench bench-changes lock clean
+.PHONY: setup run ui test test-contracts lint unit soak bench bench-changes lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -40,7 +43,15 @@ test: lint ## Lint, types, import contracts, and all tests
 	$(BIN)/pytest -q --durations=15 --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 unit: setup ## The tests that need no Spark
-	$(BIN)/pytest -q -m "not engine and not e2e and not soak"
+	$(BIN)/pytest -q -m "not engine and not e2e and not soak and not datacontract"
+
+$(DATACONTRACT)/ready: Makefile | setup
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(DATACONTRACT)
+	$(BIN)/uv pip install --quiet --python $(DATACONTRACT) $(DATACONTRACT_CLI)
+	@touch $@
+
+test-contracts: setup $(DATACONTRACT)/ready ## The public `datacontract` command line accepts every contract of ours
+	$(BIN)/pytest -v -m datacontract lakehouse_tests/contracts
 
 soak: setup ## Long runs at random moments and with random data; each prints its seed, and SOAK_SEED repeats one
 	$(BIN)/pytest -q -s -m soak
@@ -57,5 +68,5 @@ lock: setup ## Resolve requirements.lock anew from pyproject.toml
 
 clean: ## Stop the engine; remove the environment and the checkout's own home, its landing and tables too
 	-@test -x $(BIN)/lakehouse && $(BIN)/lakehouse engine stop
-	rm -rf .venv .lakehouse .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv $(DATACONTRACT) .lakehouse .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	@test "$(LAKEHOUSE_HOME)" = "$(CURDIR)/.lakehouse" || echo "Left alone: $(LAKEHOUSE_HOME)"

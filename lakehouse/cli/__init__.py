@@ -18,7 +18,7 @@ _COMMANDS = {
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),
     "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),
-    "contract": ("lakehouse.contracts.cli:contract", "Check contracts; tell two versions apart; propose one."),
+    "contract": ("lakehouse.cli.contract:contract", "Check, compare, document, export and import contracts."),
     "engine": ("lakehouse.engine.cli:engine", "Start, stop and look at the shared engine."),
     "cdc": ("lakehouse.capture.cli:cdc", "Capture the changes of Postgres databases into landing."),
     "sample": ("lakehouse.sample.cli:sample", "Replay the sample shop into landing."),

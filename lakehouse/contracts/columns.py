@@ -92,6 +92,8 @@ def _column(document: Document, where: Where, data: dict[str, Any], nested: bool
         format=_date_format(data),
         children=children,
         child_table=_child_table(document, place, settings, data, children),
+        options=tuple(mapping(data, "logicalTypeOptions").items()),
+        accepted=_accepted(data),
         relation=_relation(document, where, data),
         line=document.line(where),
     )
@@ -310,6 +312,16 @@ def reference(document: Document, where: Where, written: object) -> tuple[str, s
     if written is not None:
         document.add(where, f"`{written}` names no column of a table", "Write `<source>_<table>.<column>`")
     return None
+
+
+def _accepted(data: dict[str, Any]) -> tuple[object, ...]:
+    """The values of the first quality entry that refuses every record with another one."""
+    for _, quality in entries(data, "quality"):
+        values = mapping(quality, "arguments").get("validValues")
+        is_asked_of_all = quality.get("mustBe") == 0 and quality.get("severity", "error") == "error"
+        if quality.get("metric") == "invalidValues" and is_asked_of_all and isinstance(values, list):
+            return tuple(value for value in values if value is not None)
+    return ()
 
 
 def _date_format(data: dict[str, Any]) -> str | None:

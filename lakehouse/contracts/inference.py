@@ -98,9 +98,15 @@ class Guess:
     nulls: int = 0
     distinct: int = 0
     rows: int = 0
+    description: str = ""
+    unique: bool = False
+    declared_required: bool | None = None
+    """Whether somebody has said that it is never null, or may be; None where only values can tell."""
 
     @property
     def required(self) -> bool:
+        if self.declared_required is not None:
+            return self.declared_required
         return self.rows > 0 and self.nulls == 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lakehouse.contracts import application, scoring, servers, spark_sql
+from lakehouse.contracts.changelog import missing_entries, read_changelog
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
 from lakehouse.contracts.model import (
@@ -60,6 +61,7 @@ OWN_KEYS = (
     *application.OWN_KEYS,
     *scoring.OWN_KEYS,
     "unknown_fields",
+    "changelog",
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -247,6 +249,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         ignore_nulls=applied.ignore_nulls,
         partial_rows=applied.partial_rows,
         score=scoring.read_scoring(document, place, settings),
+        changelog=read_changelog(document, place, settings),
         line=document.line(where),
     )
 
@@ -562,7 +565,7 @@ def _across(contracts: list[Contract]) -> list[Problem]:
     views = _child_views(contracts, tables, problems)
     for contract in contracts:
         problems += _references(contract, tables, views)
-    return problems + servers.across(contracts)
+    return problems + servers.across(contracts) + missing_entries(contracts)
 
 
 def _child_views(contracts: list[Contract], tables: dict[str, Contract], problems: list[Problem]) -> set[str]:

@@ -65,6 +65,10 @@ class Column:
     """The fields of an object, or of the objects in an array."""
     child_table: str | None = None
     """For an array of objects: silver has a view `<source>_<child_table>` with a row for each element."""
+    options: tuple[tuple[str, object], ...] = ()
+    """ODCS `logicalTypeOptions` as they are written; what they ask for is among the contract's rules."""
+    accepted: tuple[object, ...] = ()
+    """The only values that a record may have, where a quality entry lists them and refuses every other one."""
     relation: tuple[str, str] | None = None
     """The (table, column) whose values this column refers to, such as `("stripe_customers", "customer_id")`."""
     line: int = 0
@@ -181,6 +185,17 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """What one version of a contract changed: an entry of its changelog."""
+
+    version: str
+    changes: tuple[str, ...]
+    """In words; `<kind>: <where>: <what>` as `lakehouse contract changelog` writes them."""
+    day: date | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One table: everything that the project derives its assets, checks and tables from."""
 
@@ -251,6 +266,8 @@ class Contract:
     partial_rows: bool = False
     """Debezium's placeholder for a value that it was not given leaves the earlier value of the column."""
     score: Scoring = Scoring()
+    changelog: tuple[Revision, ...] = ()
+    """What each version changed, in the order of the file; empty where none is kept."""
     line: int = 1
 
     @property

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.contracts.inference import ENOUGH, Guess, guess, snake
+from lakehouse.contracts.known_types import with_type
 from lakehouse.contracts.samples import ProfileError, Sample, read_sample
 
-__all__ = ["ProfileError", "propose"]
+__all__ = ["ProfileError", "key_rank", "propose"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ORDERING = (
@@ -37,10 +38,16 @@ def propose(path: Path, source: str | None = None, table: str | None = None) -> 
     Source and table default to what the path says (`<source>/<table>/<day>/<file>`), else to `files` and the file's
     name. Raises ProfileError where the file is missing, empty, binary or holds no record.
     """
-    sample = read_sample(path)
     default_source, default_table = _names(path)
-    source_name = snake(source, fallback="files") if source else default_source
-    table_name = snake(table, fallback="records") if table else default_table
+    return propose_sample(
+        read_sample(path),
+        snake(source, fallback="files") if source else default_source,
+        snake(table, fallback="records") if table else default_table,
+    )
+
+
+def propose_sample(sample: Sample, source_name: str, table_name: str) -> str:
+    """As `propose`, for records that were read already; source and table in snake case."""
     names: dict[str, str] = {}
     guesses: dict[str, Guess] = {}
     lowered: set[str] = set()
@@ -53,7 +60,7 @@ def propose(path: Path, source: str | None = None, table: str | None = None) -> 
         names[original] = name
         guesses[original] = _guess(sample, original, name, values, table_name)
     keys, key_notes = _keys(sample, names, guesses, table_name)
-    return _render(sample, source_name, table_name, names, guesses, keys, key_notes)
+    return render(sample, source_name, table_name, names, guesses, keys, key_notes)
 
 
 def _names(path: Path) -> tuple[str, str]:
@@ -66,6 +73,9 @@ def _names(path: Path) -> tuple[str, str]:
 
 def _guess(sample: Sample, original: str, name: str, values: Sequence[Any], table: str) -> Guess:
     found = guess(name, values, table, from_text=sample.kind == "csv")
+    found.description = sample.descriptions.get(original, "")
+    if original in sample.types:
+        return with_type(found, sample.types[original])
     arrow = sample.arrow_types.get(original)
     if arrow is None:
         return found
@@ -97,7 +107,7 @@ def _keys(sample: Sample, names: dict[str, str], guesses: dict[str, Guess], tabl
     if not usable:
         raise ProfileError(f"{sample.file} has no column that could identify a record. Add one to the source.")
     ranked = sorted(
-        usable, key=lambda original: _key_rank(names[original], guesses[original], table, usable.index(original))
+        usable, key=lambda original: key_rank(names[original], guesses[original], table, usable.index(original))
     )
     filled = [original for original in ranked if guesses[original].required]
     for width in (1, 2, 3, 4):
@@ -124,7 +134,8 @@ def _key_notes(sample: Sample, chosen: Sequence[str]) -> list[str]:
     return notes
 
 
-def _key_rank(name: str, found: Guess, table: str, position: int) -> tuple[int, int, int]:
+def key_rank(name: str, found: Guess, table: str, position: int) -> tuple[int, int, int]:
+    """Sorts columns by how likely they identify a row of that table: by name, kind of value, and place."""
     personal = 1 if found.pii else 0
     kind = 2 if found.logical in ("timestamp", "number") else 1 if found.logical == "date" else 0
     return (0 if _named_like_key(name, table) else 1, personal + kind, position)
@@ -142,7 +153,7 @@ def _repeats(sample: Sample, chosen: Sequence[str]) -> int:
 # --- the text ------------------------------------------------------------------------------------------------------
 
 
-def _render(
+def render(
     sample: Sample,
     source: str,
     table: str,
@@ -151,10 +162,14 @@ def _render(
     keys: list[str],
     key_notes: list[str],
 ) -> str:
+    """The YAML of a contract: of the sample what it is and how it is written, of each column (by the source's name) its
+    name here and what is known of it, and of the key what to say about it."""
     format_ = "csv" if sample.kind == "csv" else "json"
+    purpose = sample.description or f"Records of {table.replace('_', ' ')} from {source}."
+    told = "" if sample.kind == "declared" else f" ({sample.rows} records)"
     lines = [
-        f"# A contract proposed from {_safe(sample.file.name)} ({sample.rows} records). Read every `review:` and",
-        "# correct what the data could not tell; then try `lakehouse contract check`.",
+        f"# A contract proposed from {_safe(sample.origin or sample.file.name)}{told}. Read every `review:` and",
+        "# correct what could not be known; then try `lakehouse contract check`.",
         *(f"# review: {_safe(note)}" for note in sample.notes),
         "apiVersion: v3.1.0",
         "kind: DataContract",
@@ -164,7 +179,7 @@ def _render(
         "status: active",
         f"domain: {_scalar(source)} # review: the business domain",
         "description:",
-        f"  purpose: {_scalar('Records of ' + table.replace('_', ' ') + ' from ' + source + '.')} # review: what for, for whom",
+        f"  purpose: {_scalar(purpose)} # review: what for, for whom",
         "team:",
         "  name: Data # review: who answers for the table",
         "  members:",
@@ -175,7 +190,7 @@ def _render(
         "  - property: lakehouse",
         "    value:",
         f"      source: {_scalar(source)}",
-        f"      format: {format_}",
+        f"      format: {format_}{' # review: or csv' if sample.kind == 'declared' else ''}",
         *(f"      {line}" for line in _delivery(sample, table, names, guesses)),
         "      partition: daily # review: by day of arrival; weekly, monthly or none for little data",
         "      quarantine: {max_percent: 5} # review: more bad records than this block a batch",
@@ -264,13 +279,19 @@ def _column(
     if original != name:
         lines.append(f"physicalName: {_scalar(original)}")
     lines += _type_lines(found)
-    lines.append(f"description: {_scalar(name.replace('_', ' ').capitalize() + '.')} # review: what it means")
+    if found.description:
+        lines.append(f"description: {_scalar(found.description)}")
+    else:
+        lines.append(f"description: {_scalar(name.replace('_', ' ').capitalize() + '.')} # review: what it means")
     if position is not None:
         lines += ["required: true", "primaryKey: true", f"primaryKeyPosition: {position}"]
         lines += [f"# review: {_safe(note)}" for note in key_notes]
     elif found.required and not nested:
-        weak = f" # review: filled in all of only {found.rows} records" if found.rows < ENOUGH else ""
+        is_weak = found.declared_required is None and found.rows < ENOUGH
+        weak = f" # review: filled in all of only {found.rows} records" if is_weak else ""
         lines.append(f"required: true{weak}")
+    if found.unique and not nested and keys != [name]:
+        lines.append("unique: true")
     options = {key: value for key, value in found.options.items() if not (position and key in ("minimum", "maximum"))}
     if options:
         shown = ", ".join(f"{key}: {_scalar(value)}" for key, value in options.items())
@@ -284,8 +305,9 @@ def _column(
         lines += ["customProperties:", "  - property: lakehouse"]
         comment = " # review: judged by its name and values" if pii else " # review: a view with a row for each element"
         lines.append(f"    value: {{{own}}}{comment}")
-    if position is None:
-        lines += [f"# review: {_safe(note)}" for note in found.notes]
+    lines += [
+        f"# review: {_safe(note)}" for note in found.notes if position is None or found.declared_required is not None
+    ]
     if found.accepted and position is None and not nested:
         lines += [
             "quality:",

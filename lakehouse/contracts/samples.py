@@ -29,7 +29,8 @@ class Sample:
     """The first records of a file."""
 
     file: Path
-    kind: Literal["csv", "json", "parquet"]
+    kind: Literal["csv", "json", "parquet", "declared"]
+    """`declared`: its columns are known from elsewhere, and no values."""
     columns: dict[str, list[Any]]
     """The source's column names, in order, each with its values; None where a value is missing."""
     rows: int
@@ -38,6 +39,14 @@ class Sample:
     envelope: str | None = None
     """Where the records came in change envelopes: the path in them that orders changes."""
     arrow_types: dict[str, pa.DataType] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    """Spark SQL types, where they are known."""
+    descriptions: dict[str, str] = field(default_factory=dict)
+    """What columns mean, where somebody has said so."""
+    description: str = ""
+    """What the records are, where somebody has said so."""
+    origin: str = ""
+    """What a person calls that which the records come from; empty: the file's name."""
     notes: list[str] = field(default_factory=list)
     """What a person should know about the file before trusting the proposal."""
 

@@ -246,6 +246,7 @@ def identifier(name: str) -> str:
 def text_literal(value: str) -> str:
     """A string literal. Spark reads backslash escapes inside literals, so they are doubled."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    escaped = escaped.replace("${", "\\u0024{")  # which Spark would substitute as a variable, anywhere in its SQL
     return f"'{escaped}'"
 
 

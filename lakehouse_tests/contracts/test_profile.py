@@ -300,7 +300,7 @@ def test_parquet(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf\n\n", "is empty"),
-        (gzip.compress(b"id\n1\n"), "is binary"),
+        (gzip.compress(b"id\n1\n", mtime=0), "is binary"),
         (b"\x7fELF\x00\x00", "is binary"),
         (b"{nonsense\n{more", "none of its 2 lines is a JSON object"),
         (b"[]", "holds no record"),

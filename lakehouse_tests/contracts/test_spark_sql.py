@@ -35,6 +35,7 @@ def test_what_is_no_type(written: str) -> None:
     ("value", "spark_type", "expected"),
     [
         ("it's", "string", r"'it\'s'"),
+        ("^${1}$", "string", r"'^\u0024{1}$'"),
         ("a\\b\nc", "string", r"'a\\b\nc'"),
         (1, "int", "1"),
         (1.0, "bigint", "1"),

@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
 import lakehouse.contracts
+from lakehouse.contracts.export.json_schema import json_schema
+from lakehouse.contracts.loader import load
 from lakehouse.sample import LandSummary
-from lakehouse_tests.sample.landed import files_of, lines_of
+from lakehouse_tests.sample.landed import files_of, lines_of, parsed
 
 FOLDER = Path(lakehouse.contracts.__file__).parent / "tables"
 NAMES = [
@@ -84,3 +87,17 @@ def test_personal_data_is_masked_and_everything_is_described(name: str) -> None:
         assert column["classification"] in {"public", "internal", "confidential", "pii"}
         if column["classification"] == "pii":
             assert column["customProperties"][0]["value"]["mask"] in {"hash", "partial", "redact"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_json_schema_takes_what_is_sent_and_refuses_the_faults(
+    two_weeks: LandSummary, two_clean_weeks: LandSummary, name: str
+) -> None:
+    schema = json_schema(load(FOLDER / f"{name.replace('.', '_')}.yaml"))
+    accepts = jsonschema.Draft202012Validator(schema).is_valid
+    if name.split(".")[0] in ("catalog", "marketing"):
+        assert all(map(accepts, rows(two_clean_weeks, name)[:300]))
+        return
+    assert all(accepts(json.loads(line)) for line in lines_of(two_clean_weeks.landing, name)[:300])
+    faulty = [record for line in lines_of(two_weeks.landing, name)[:2500] if (record := parsed(line)) is not None]
+    assert not all(map(accepts, faulty)), "wrong types, missing keys and values outside their set"
