@@ -16,7 +16,7 @@ from lakehouse.contracts.model import BatchCheck, Contract
 from lakehouse.quality.audit import QUARANTINE_RATE, Views, audit, blocking, check_names
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.rules import row_rules
-from lakehouse.quality.soda import scan
+from lakehouse.quality.soda import judged, scan
 from lakehouse.silver.parse import parse
 from lakehouse_tests.silver.small import accepted, column, contract, items, key
 
@@ -147,22 +147,28 @@ def test_each_kind_of_check_passes_and_fails(spark: Any) -> None:
 
 
 def test_a_check_that_cannot_be_evaluated_is_a_failure(spark: Any) -> None:
-    unknown = BatchCheck(name="of_nothing", kind="soda", text="avg(nowhere) > 0")
-    broken = BatchCheck(name="broken", kind="sql", text="select nowhere from ${table}", operator="=", threshold=(0,))
-    of = contract([key()])
-    for extra, severity, outcome in (
-        (unknown, "error", "fail"),
-        (broken, "error", "fail"),
-        (broken, "warning", "warn"),
-    ):
-        check = replace(extra, severity=severity)  # type: ignore[arg-type]
-        results = judge(spark, replace(of, checks=(*of.checks, check)), [{"id": "1"}])
-        assert results[check.name].outcome == outcome, check
-        assert set(results) == {*check_names(of), check.name} - {"records_conserved", "quarantine_age"}
-        dropped = [result for result in results.values() if result.value is None]
-        assert all(result.outcome != "pass" for result in dropped), "with it, Soda drops others of the table"
-        assert "could not be evaluated" in results[check.name].description
-        assert results[check.name].value is None
+    """And it takes no other check of its query with it, as it would in Soda."""
+    of = contract(
+        [key(), column("name"), column("size", "double")], quality=[library("rows", metric="rowCount", mustBe=2)]
+    )
+    queries = {
+        "unknown": "select nowhere from ${table}",
+        "nothing": "select max(name) from ${table} where id = 'x'",
+        "no_number": "select date'2025-01-01'",
+        "not_a_number": "select max(size) from ${table}",
+        "many_rows": "select id from ${table}",
+    }
+    lost = [BatchCheck(name=n, kind="sql", text=q, operator="<", threshold=(3,)) for n, q in queries.items()]
+    lost.append(
+        BatchCheck(name="of_nothing", kind="soda", text="m > 0: {m expression: avg(nowhere)}", severity="warning")
+    )
+    found = judge(spark, replace(of, checks=(*lost, *of.checks)), [{"id": "1", "size": "NaN"}, {"id": "2"}])
+    for check in lost:
+        result = found.pop(check.name)
+        assert (result.outcome, result.value) == ("warn" if check.name == "of_nothing" else "fail", None), check.name
+        assert "could not be evaluated" in result.description, check.name
+    assert {result.outcome for result in found.values()} == {"pass"}
+    assert (found["rows"].value, found["id_required"].value) == (2, 0)
 
 
 def test_references_by_one_column_by_several_and_inside_arrays(spark: Any, schema: str) -> None:
@@ -184,7 +190,7 @@ def test_references_by_one_column_by_several_and_inside_arrays(spark: Any, schem
     finally:
         spark.sql("drop view silver.shop_parents")
     values = {name: result.value for name, result in found.items() if name.endswith("reference")}
-    assert values == {"a_reference": 25, "a_b_reference": 25, "lines_product_reference": 25}
+    assert values == {"a_reference": 25, "a_b_reference": 25, "lines_product_reference": pytest.approx(100 / 3)}
     assert all(found[name].outcome == "warn" for name in values)
     missing = judge(spark, of, documents)
     assert missing["a_reference"].value == 75, "while the other table does not exist, every reference dangles"
@@ -221,12 +227,10 @@ assert not any("Otel" in name for name in names), names
 
 def test_a_scan_in_this_process_leaves_no_thread_of_telemetry(spark: Any) -> None:
     spark.range(3).createOrReplaceTempView("three")
-    check = {"m_rows = 3": {"name": "rows", "m_rows expression": "count(*)"}}
-    found = scan(spark, {"three": [check]}, ["rows", "never_asked"])
+    found = scan(spark, "three", {"rows": judged("rows", "count(*)", "= 3")})
     spark.catalog.dropTempView("three")
     assert (found["rows"].outcome, found["rows"].value) == ("pass", 3)
-    assert found["never_asked"].outcome == "error"
-    assert scan(spark, {}, []) == {}
+    assert scan(spark, "three", {}) == {}
     assert not any("Otel" in thread.name for thread in threading.enumerate())
 
 
