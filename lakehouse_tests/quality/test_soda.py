@@ -151,7 +151,7 @@ def test_scans_of_several_threads_do_not_mix_what_they_found(monkeypatch: pytest
         bad = [pool.submit(scan, session, "rows", {f"bad{n}": judged(f"bad{n}", "x", "= 1")}) for n in range(6)]
         good = [pool.submit(scan, session, "rows", {f"good{n}": judged(f"good{n}", "x", f"= {n}")}) for n in range(6)]
     for n in range(6):
-        assert good[n].result()[f"good{n}"] == Measured("pass", n)
+        assert (good[n].result()[f"good{n}"].outcome, good[n].result()[f"good{n}"].value) == ("pass", n)
         problem = str(bad[n].result()[f"bad{n}"].problem)
         assert set(re.findall(r"fault (\d)", problem)) == {str(n)}
 
