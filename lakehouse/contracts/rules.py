@@ -301,9 +301,12 @@ def _options(compiled: _Compiled, where: Where, data: dict[str, Any], target: _T
         _format(compiled, (*where, "format"), options["format"], str(logical), target)
     if logical == "object":
         _properties(compiled, where, options, data, target)
-    if options.get("uniqueItems") is True and "uniqueItems" in known and "map<" in target.type:
+    distinct = options.get("uniqueItems", False) if "uniqueItems" in known else False
+    if not isinstance(distinct, bool):
+        document.add((*where, "uniqueItems"), f"`uniqueItems` cannot be `{distinct}`", "Write true or false")
+    elif distinct and "map<" in target.type:
         document.add((*where, "uniqueItems"), f"elements of {target.type} cannot be compared", "Remove it")
-    elif options.get("uniqueItems") is True and "uniqueItems" in known:
+    elif distinct:
         predicate = f"array_size(array_distinct({target.expression})) = array_size({target.expression})"
         _value_rule(
             compiled, (*where, "uniqueItems"), target, "distinct", predicate, f"{target.path} repeats no element"

@@ -283,6 +283,8 @@ PROBLEMS = {
         ("logicalType: number\n" + AMOUNT,
          "logicalType: object\n        logicalTypeOptions: {required: true}\n        properties: [{name: street, logicalType: string}]\n"),
         "`required` cannot be `True`", "required"),
+    "distinct": (
+        ("logicalType: array\n", "logicalType: array\n        logicalTypeOptions: {uniqueItems: yes}\n"), "`uniqueItems` cannot", "uniqueItems"),
     "distinct maps": (
         ("logicalType: number\n" + AMOUNT,
          "logicalType: array\n        physicalType: array<map<string,string>>\n        logicalTypeOptions: {uniqueItems: true}\n"),
