@@ -213,7 +213,8 @@ def _freshness(contract: Contract, views: Views) -> _Compiled:
         kind = contract.column(contract.sequence[0]).type
         if kind in ("timestamp", "date"):
             newest = f"max(cast({quote(contract.sequence[0])} as timestamp))"
-    expression = f"greatest(0, (unix_micros(current_timestamp()) - unix_micros({newest})) / 3600000000)"
+    hours_old = f"(unix_micros(current_timestamp()) - unix_micros({newest})) / 3600000000"
+    expression = f"if({hours_old} < 0, 0, {hours_old})"  # of no rows null, which has not passed
     return _Compiled(
         FRESHNESS,
         "table",

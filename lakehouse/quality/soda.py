@@ -148,10 +148,9 @@ def _scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]
         source = runner._data_source_manager.get_data_source("lakehouse")
         source.get_max_aggregation_fields = lambda: len(checks)  # beyond 50 it would read the data once more
         runner.execute()
-        found = {check["name"]: check for check in runner.get_scan_results()["checks"]}
-        seconds = {check.name: _seconds(check) for check in runner._checks}
+        found = {check.name: check for check in runner._checks}  # its results as a document take as long as the rest
         problems = runner.get_error_logs_text() or "Soda did not evaluate it: it measured nothing"
-    return {name: _measured(found.get(name), problems, seconds.get(name)) for name in checks}
+    return {name: _measured(found.get(name), problems) for name in checks}
 
 
 def _seconds(check: Any) -> float | None:
@@ -160,13 +159,14 @@ def _seconds(check: Any) -> float | None:
     return sum(known) if known else None
 
 
-def _measured(check: dict[str, Any] | None, problems: str, seconds: float | None) -> Measured:
-    if check is None or check.get("outcome") not in ("pass", "warn", "fail"):
+def _measured(check: Any, problems: str) -> Measured:
+    seconds = _seconds(check) if check else None
+    if check is None or check.outcome is None:
         return Measured("error", None, problems, seconds)
-    value = _number((check.get("diagnostics") or {}).get("value"))
+    value = _number(check.check_value)
     if value is not None and math.isnan(value):  # it compares as false, which Soda takes for a pass
         return Measured("error", None, "the result is not a number (NaN)", seconds)
-    return Measured(check["outcome"], value, seconds=seconds)
+    return Measured(check.outcome.value, value, seconds=seconds)
 
 
 def _number(value: Any) -> float | None:

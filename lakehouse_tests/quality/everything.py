@@ -314,7 +314,7 @@ CHECKS: dict[str, Batch] = {
     "sql_largest": _first(1, "sql_largest", "11"),
     "sql_outside": _all("sql_own", "10"),
     "soda_count": _first(1, "soda_count", "'y'"),
-    "soda_missing": Batch("fail", {"soda_missing": "element_at(array('n/a', '--', null, 'fine'), least(_position + 1, 4))"}),
+    "soda_missing": Batch("fail", {"soda_missing": "element_at(array('n/a', '--', null, 'fine'), cast(least(_position + 1, 4) as int))"}),
     "soda_missing_percent": _first(1, "soda_missing_percent", "null", "warn"),
     "soda_valid": _first(1, "soda_valid", "'bad'"),
     "soda_regex": _first(1, "soda_regex", "'d'"),
