@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from lakehouse.contracts.model import BatchCheck, Contract
-from lakehouse.quality.audit import QUARANTINE_RATE, Views, audit, blocking, check_names, checks_by_dimension
+from lakehouse.quality.audit import (
+    QUALITY_SCORE,
+    QUARANTINE_RATE,
+    Views,
+    audit,
+    blocking,
+    check_names,
+    checks_by_dimension,
+)
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.rules import row_rules
 from lakehouse.quality.soda import judged, scan
@@ -111,7 +119,7 @@ def test_each_kind_of_check_passes_and_fails(spark: Any) -> None:
     assert {name: result.outcome for name, result in good.items() if result.outcome != "pass"} == {}
     assert all(result.seconds is not None and result.seconds > 0 for result in good.values())
     bad = judge(spark, of, BAD)
-    assert set(good) == set(bad) == set(check_names(of)) - {"records_conserved", "quarantine_age"}
+    assert set(good) == set(bad) == set(check_names(of)) - {"records_conserved", "quarantine_age", QUALITY_SCORE}
     outcomes = {name: (result.outcome, result.value) for name, result in bad.items()}
     assert outcomes == {
         "amount_type": ("warn", 1),
@@ -218,7 +226,7 @@ def test_the_dimensions_of_a_contract_s_checks_are_told() -> None:
     told = checks_by_dimension(audited())
     assert list(told) == ["completeness", "uniqueness", "validity", "accuracy", "consistency", "timeliness"]
     assert told["consistency"] == () and "primary_key_unique" in told["uniqueness"]
-    assert {name for names in told.values() for name in names} == set(check_names(audited()))
+    assert {name for names in told.values() for name in names} == set(check_names(audited())) - {QUALITY_SCORE}
 
 
 def test_a_scan_in_this_process_leaves_no_thread_of_telemetry(spark: Any) -> None:
