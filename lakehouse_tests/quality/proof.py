@@ -205,21 +205,21 @@ def _by_case(expressions: Mapping[str, str], otherwise: str) -> str:
 
 def _answers(spark: Any, staged: DataFrame, query: str, cases: Mapping[str, Batch]) -> dict[str, Any]:
     """What the audit's query finds of each case; ten cases at once."""
-    texts = []
+    texts, views = [], []
     for n, (name, batch) in enumerate(cases.items()):
         rows, whole = staged.where(F.col("_case") == name), staged.where("_case = 'clean'")
-        for view, frame in (
-            (f"proof_{n}", rows.where("_unreadable is null")),
-            (f"proof_{n}_all", rows),
-            (f"proof_{n}_folded", (whole if batch.only_parsed else rows).where("_unreadable is null")),
-        ):
-            frame.createOrReplaceTempView(view)
+        folded = (whole if batch.only_parsed else rows).where("_unreadable is null")
+        for end, frame in (("", rows.where("_unreadable is null")), ("_all", rows), ("_folded", folded)):
+            frame.createOrReplaceTempView(f"proof_{n}{end}")
+            views.append(f"proof_{n}{end}")
         texts.append(f"select {literal(name)} as _case, * from ({query.replace('proof_case', f'proof_{n}')})")
     answers = {}
     for first in range(0, len(texts), 10):
         for row in spark.sql(" union all ".join(texts[first : first + 10])).collect():
             found = row.asDict()
             answers[found.pop("_case")] = SparkRow(**found)
+    for view in views:
+        spark.catalog.dropTempView(view)
     return answers
 
 
