@@ -493,6 +493,8 @@ class _Sla:
 
 def _sla(document: Document, columns: tuple[Column, ...]) -> _Sla:
     sla = _Sla()
+    if "slaDefaultElement" in document.data:
+        document.add(("slaDefaultElement",), "`slaDefaultElement` is not used", "Write `element:` at the SLA")
     seen: set[str] = set()
     for index, data in entries(document.data, "slaProperties"):
         where: Where = ("slaProperties", index)

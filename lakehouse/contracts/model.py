@@ -100,7 +100,10 @@ class RowRule:
     dimension: Dimension = "validity"
     severity: Severity = "error"
     max_percent: float | None = None
-    """The batch is blocked when more than this share of its records breaks the rule; None: the table's threshold."""
+    """The batch is blocked when more than this share of its records breaks the rule; None: the table's threshold. Of a
+    rule of severity warning: it warns above this share; None: of any."""
+    reaches_max: bool = True
+    """Whether a share of exactly `max_percent` is tolerated."""
     description: str = ""
     line: int = 0
 
@@ -117,9 +120,10 @@ class BatchCheck:
     - `invalid`: rows for which `predicate` is false.
     - `reference`: rows whose `columns` are not null and not found in `reference_table`.`reference_columns`.
     - `sql`: the one number that `text`, a query with `${table}` for the rows under audit, returns.
-    - `soda`: `text` is a whole SodaCL check with its own threshold; `operator` is None.
+    - `soda`: `text` is a whole SodaCL check with its own threshold; `operator` is None. See `contracts.sodacl`.
 
-    `unit` is `percent` where the count is to be divided by the number of rows (0 to 100).
+    `unit` is `percent` where the count is to be divided by the number of rows (0 to 100). Of the kinds that count rows,
+    `where` says which there are.
     """
 
     name: str
@@ -130,6 +134,8 @@ class BatchCheck:
     predicate: str | None = None
     values: tuple[object, ...] = ()
     text: str | None = None
+    where: str | None = None
+    """A Spark SQL boolean over the contract's typed columns: rows of which it is not true do not count."""
     reference_table: str | None = None
     """A contract's `table`, such as `stripe_customers`."""
     reference_columns: tuple[str, ...] = ()

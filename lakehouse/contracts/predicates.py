@@ -16,13 +16,18 @@ _CLOCK = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.CurrentDat
 _CLOCK_NAMES = {"now", "curdate", "rand", "randn", "random", "uuid", "shuffle", "monotonically_increasing_id"}
 _MANY_ROWS = (exp.AggFunc, exp.Window, exp.Select, exp.Explode, exp.Posexplode, exp.Inline)
 _SAMPLE = "table_under_audit"
+_TEMPLATE = re.compile(r"\$\{\w*\}?")
+"""What Spark or Soda would replace."""
 
 
 def predicate_columns(
     document: Document, where: Where, predicate: str, columns: tuple[Column, ...], what: str = "a row rule"
 ) -> tuple[str, ...]:
     """The columns that the predicate of `what` reads. Problems: what is no predicate over one row of this table."""
-    tree = _parse(document, where, predicate)
+    if found := _TEMPLATE.search(predicate):
+        document.add(where, f"`{found.group()}` is unknown", "Write the value itself; ${column} is known at a column")
+        return ()
+    tree = _parse_part(document, where, predicate)
     if tree is None:
         return ()
     if not isinstance(tree, exp.Condition):
@@ -46,9 +51,8 @@ def check_query(document: Document, where: Where, query: str, columns: tuple[Col
     if "${table}" not in query:
         document.add(where, "the query does not read `${table}`", "Write `FROM ${table}`")
         return
-    left = re.findall(r"\$\{\w+\}", query.replace("${table}", ""))
-    if left:
-        document.add(where, f"`{left[0]}` is unknown", "Use ${table}, and at a column ${column}")
+    if left := _TEMPLATE.search(query.replace("${table}", "")):
+        document.add(where, f"`{left.group()}` is unknown", "Use ${table}, and at a column ${column}")
         return
     tree = _parse(document, where, query.replace("${table}", _SAMPLE))
     if tree is None:
@@ -56,23 +60,44 @@ def check_query(document: Document, where: Where, query: str, columns: tuple[Col
     if not isinstance(tree, exp.Query):
         document.add(where, "the query is no SELECT", "Write a SELECT that returns one number")
         return
+    if len(tree.selects) != 1 or tree.is_star:
+        remedy = "Select one number; write an entry for each of several"
+        document.add(
+            where, f"the query returns {'all columns' if tree.is_star else f'{len(tree.selects)} columns'}", remedy
+        )
+        return
     tables = [table.name for table in tree.find_all(exp.Table)]
     if tables == [_SAMPLE] and not list(tree.find_all(exp.Subquery, exp.CTE)):
         aliases = {alias.alias for alias in tree.find_all(exp.Alias, exp.TableAlias)} | {_SAMPLE}
         _check_columns(document, where, tree, columns, aliases)
 
 
-def check_soda(document: Document, where: Where, check: str, columns: tuple[Column, ...]) -> None:
-    """Record what can be told about one SodaCL check without Soda: that it is one, and its columns."""
-    if check.startswith(("checks for", "- ")):
-        document.add(where, "the implementation is one SodaCL check, not a list", "Write only what follows the `- `")
+def check_aggregate(document: Document, where: Where, sql: str, columns: tuple[Column, ...]) -> None:
+    """Record why an expression is not one number over the rows of this table."""
+    tree = _parse_part(document, where, sql)
+    if tree is None:
         return
-    match = re.match(r"(\w+)\s*\(([\w\s,]*)\)", check)
-    if match and match.group(1) not in ("schema",):
-        names = [column.name for column in columns]
-        for name in filter(None, (part.strip() for part in match.group(2).split(","))):
-            if name not in names and not name.isdigit():
-                document.add(where, f"`{name}` is no column of this table", choose(name, names))
+    if any(tree.find_all(exp.Select)):
+        document.add(where, "an expression reads no other rows", "Write an entry of type sql")
+        return
+    aggregates = (exp.AggFunc, exp.Anonymous)  # a function that sqlglot does not know may be one
+    if not any(tree.find_all(*aggregates)):
+        document.add(
+            where, f"`{_shown(sql)}` is not one number over all rows", "Write an aggregate, such as `avg(price)`"
+        )
+    for column in tree.find_all(exp.Column):
+        if not column.find_ancestor(*aggregates):
+            document.add(where, f"`{column.sql(dialect='spark')}` has a value in each row", "Put it into an aggregate")
+    _check_columns(document, where, tree, columns)
+
+
+def _parse_part(document: Document, where: Where, sql: str) -> exp.Expression | None:
+    """The tree of SQL that becomes a part of a longer query, where a comment would swallow what follows it."""
+    tree = _parse(document, where, sql)
+    if tree is not None and any(token.comments for token in sqlglot.tokenize(sql, dialect="spark")):
+        document.add(where, "the expression holds a comment", "Move it into `description:`, or behind a `#` of YAML")
+        return None
+    return tree
 
 
 def _parse(document: Document, where: Where, sql: str) -> exp.Expression | None:

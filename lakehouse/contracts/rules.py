@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
-from lakehouse.contracts import spark_sql
+from lakehouse.contracts import sodacl, spark_sql
 from lakehouse.contracts.columns import read_type, reference
 from lakehouse.contracts.document import Document, Where
+from lakehouse.contracts.formats import EPOCHS, FORMATS, FRACTIONS, INTEGER_FORMATS, integer_range, type_range
 from lakehouse.contracts.model import BatchCheck, Column, Dimension, Operator, RowRule, Severity, Unit
-from lakehouse.contracts.odcs import OPERATORS
-from lakehouse.contracts.predicates import check_query, check_soda, predicate_columns
+from lakehouse.contracts.odcs import OPERATORS, QUALITY
+from lakehouse.contracts.predicates import check_aggregate, check_query, predicate_columns
 from lakehouse.contracts.problems import choose
 from lakehouse.contracts.values import NAME, entries, flag, mapping, number, one_of, own, text
 
@@ -29,24 +30,42 @@ DIMENSIONS: dict[str, Dimension] = {
 }
 """The dimensions of ODCS, and ours: what ODCS calls conformity is validity in the reports."""
 
-RESERVED = {"sequence_known", "quarantine_rate", "data_freshness", "records_conserved", "quarantine_age"}
+RESERVED = {
+    *("sequence_known", "quarantine_rate", "data_freshness", "records_conserved", "quarantine_age", "unknown_fields"),
+    "quality_score",
+}
 """Names that checks of every table have; so has `<column>_type`."""
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 ENGINES = ("spark-row", "soda")
-FORMATS = {
-    "email": r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
-    "uuid": r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
-    "uri": r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$",
-    "hostname": r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$",
-    "ipv4": r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|$)){4}$",
-    "ipv6": r"^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$",
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "string": ("minLength", "maxLength", "pattern", "format"),
+    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"),
+    "date": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"),
+    "timestamp": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format", "defaultTimezone"),
+    "array": ("minItems", "maxItems", "uniqueItems"),
+    "object": ("minProperties", "maxProperties", "required"),
 }
-"""Formats of text that are checked, each as a pattern."""
-EPOCHS = ("epoch_millis", "epoch_micros")
-"""Formats of timestamps that arrive as numbers."""
-_BITS = {"i8": "tinyint", "i16": "smallint", "i32": "int", "i64": "bigint", "f32": "float", "f64": "double"}
+"""What of `logicalTypeOptions` is checked, by logical type."""
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "nullValues": ("where",),
+    "missingValues": ("missingValues", "where"),
+    "invalidValues": ("validValues", "invalidValues", "pattern", "where"),
+    "duplicateValues": ("properties", "where"),
+    "rowCount": ("where",),
+}
+"""The arguments of each metric of the library."""
+_FOR_PEOPLE = ("id", "name", "description", "tags", "authoritativeDefinitions", "businessImpact", "dimension")
+_JUDGED = (*_FOR_PEOPLE, "type", "severity", "customProperties")
+ENTRY_KEYS: dict[str, tuple[str, ...]] = {
+    "library": (*_JUDGED, "metric", "rule", "arguments", "unit", *OPERATORS),
+    "sql": (*_JUDGED, "query", "unit", *OPERATORS),
+    "custom": (*_JUDGED, "engine", "implementation", *OPERATORS),
+    "text": (*_FOR_PEOPLE, "type", "customProperties"),
+}
+"""What may be said in an entry of `quality`, by its type."""
 _ROW_KEYS = ("max_percent",)
-_REFERENCE_KEYS = ("max_percent", "severity")
+_REFERENCE_KEYS = ("max_percent", "severity", "where")
 
 Place = Literal["table", "column", "field"]
 
@@ -268,26 +287,12 @@ def _options(compiled: _Compiled, where: Where, data: dict[str, Any], target: _T
     if not options:
         return
     document, logical = compiled.document, data.get("logicalType")
-    allowed: dict[object, tuple[str, ...]] = {
-        "string": ("minLength", "maxLength", "pattern", "format"),
-        "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"),
-        "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"),
-        "date": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"),
-        "timestamp": (
-            "minimum",
-            "maximum",
-            "exclusiveMinimum",
-            "exclusiveMaximum",
-            "format",
-            "timezone",
-            "defaultTimezone",
-        ),
-        "array": ("minItems", "maxItems", "uniqueItems"),
-    }
-    known = allowed.get(logical, ())
+    known = OPTIONS.get(str(logical), ())
     for key in options:
         if key not in known:
             remedy = choose(key, known) if known else "Remove it; use a rule of engine spark-row instead"
+            if key == "timezone":
+                remedy = "Remove it: a timestamp is read with its offset, and as UTC where it has none"
             document.add((*where, key), f"`{key}` cannot be checked for logicalType {logical}", remedy)
     _range(compiled, where, options, target)
     _size(compiled, where, options, target)
@@ -297,7 +302,14 @@ def _options(compiled: _Compiled, where: Where, data: dict[str, Any], target: _T
         _multiple(compiled, (*where, "multipleOf"), options["multipleOf"], target)
     if "format" in known and "format" in options:
         _format(compiled, (*where, "format"), options["format"], str(logical), target)
-    if options.get("uniqueItems") is True and "uniqueItems" in known:
+    if logical == "object":
+        _properties(compiled, where, options, data, target)
+    distinct = options.get("uniqueItems", False) if "uniqueItems" in known else False
+    if not isinstance(distinct, bool):
+        document.add((*where, "uniqueItems"), f"`uniqueItems` cannot be `{distinct}`", "Write true or false")
+    elif distinct and "map<" in target.type:
+        document.add((*where, "uniqueItems"), f"elements of {target.type} cannot be compared", "Remove it")
+    elif distinct:
         predicate = f"array_size(array_distinct({target.expression})) = array_size({target.expression})"
         _value_rule(
             compiled, (*where, "uniqueItems"), target, "distinct", predicate, f"{target.path} repeats no element"
@@ -331,6 +343,66 @@ def _range(compiled: _Compiled, where: Where, options: dict[str, Any], target: _
         _value_rule(compiled, where, target, "range", " and ".join(parts), f"{target.path} is {' and '.join(words)}")
 
 
+def _properties(
+    compiled: _Compiled, where: Where, options: dict[str, Any], data: dict[str, Any], target: _Target
+) -> None:
+    """How many fields of an object have a value, and which must."""
+    fields = {
+        name: flag(child, "required") for _, child in entries(data, "properties") if (name := text(child, "name"))
+    }
+    is_map = target.type.startswith("map<")
+    values = {name: f"{target.expression}.{spark_sql.identifier(name)}" for name in fields}
+    held = ", ".join(f"{value} is not null" for value in values.values())
+    measure = f"cardinality({target.expression})" if is_map else f"cardinality(filter(array({held}), x -> x))"
+    bounds = _bounds(compiled, where, options, "minProperties", "maxProperties", measure)
+    if bounds and (fields or is_map):
+        predicate = f"({target.expression} is null or ({bounds[0]}))"
+        _value_rule(compiled, where, target, "properties", predicate, f"{target.path} has {bounds[1]} properties")
+    needed = options.get("required", [])
+    if not isinstance(needed, list) or not all(isinstance(name, str) for name in needed):
+        compiled.document.add((*where, "required"), f"`required` cannot be `{needed}`", "Write it as `[name, name]`")
+        return
+    for index, name in enumerate(needed):
+        if is_map:
+            predicate = f"({target.expression} is null or map_contains_key({target.expression}, {spark_sql.text_literal(name)}))"
+        elif name not in fields:
+            remedy = choose(name, sorted(fields))
+            compiled.document.add((*where, "required", index), f"`{name}` is no field of {target.path}", remedy)
+            continue
+        elif fields[name]:
+            continue  # its own `required: true` is a rule already
+        else:
+            predicate = f"({target.expression} is null or {values[name]} is not null)"
+        suffix = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        _value_rule(
+            compiled,
+            (*where, "required", index),
+            target,
+            f"{suffix}_required",
+            predicate,
+            f"{target.path}.{name} is present",
+            "completeness",
+        )
+
+
+def _bounds(
+    compiled: _Compiled, where: Where, options: dict[str, Any], low: str, high: str, measure: str
+) -> tuple[str, str] | None:
+    """A predicate over a size and its words; None where no bound is given."""
+    parts, words = [], []
+    for key, sign in ((low, ">="), (high, "<=")):
+        if key not in options:
+            continue
+        value = options[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            compiled.document.add((*where, key), f"`{key}` cannot be `{value}`", "Write a whole number, 0 or more")
+            continue
+        parts.append(f"{measure} {sign} {value}")
+        words.append(f"{'at least' if sign == '>=' else 'at most'} {value}")
+    _check_order(compiled, where, options, (low,), (high,))
+    return (" and ".join(parts), " and ".join(words)) if parts else None
+
+
 def _check_order(
     compiled: _Compiled, where: Where, options: dict[str, Any], lows: tuple[str, ...], highs: tuple[str, ...]
 ) -> None:
@@ -345,23 +417,13 @@ def _check_order(
 def _size(compiled: _Compiled, where: Where, options: dict[str, Any], target: _Target) -> None:
     is_array = target.type.startswith("array<")
     low, high = ("minItems", "maxItems") if is_array else ("minLength", "maxLength")
+    if not (is_array or target.type == "string"):
+        return
     measure = f"array_size({target.expression})" if is_array else f"length({target.expression})"
-    parts, words = [], []
-    for key, sign in ((low, ">="), (high, "<=")):
-        if key not in options or not (is_array or target.type == "string"):
-            continue
-        value = options[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            compiled.document.add((*where, key), f"`{key}` cannot be `{value}`", "Write a whole number, 0 or more")
-            continue
-        parts.append(f"{measure} {sign} {value}")
-        words.append(f"{'at least' if sign == '>=' else 'at most'} {value}")
-    if parts:
-        _check_order(compiled, where, options, (low,), (high,))
+    if bounds := _bounds(compiled, where, options, low, high, measure):
+        predicate, words = bounds
         suffix, noun = ("size", "elements") if is_array else ("length", "characters")
-        _value_rule(
-            compiled, where, target, suffix, " and ".join(parts), f"{target.path} has {' and '.join(words)} {noun}"
-        )
+        _value_rule(compiled, where, target, suffix, predicate, f"{target.path} has {words} {noun}")
 
 
 def _pattern(compiled: _Compiled, where: Where, pattern: object, target: _Target, suffix: str) -> None:
@@ -371,20 +433,14 @@ def _pattern(compiled: _Compiled, where: Where, pattern: object, target: _Target
 
 
 def check_pattern(document: Document, where: Where, pattern: object) -> bool:
-    """Record a problem where a pattern is no regular expression. Java's notation is translated for the test."""
-    if not isinstance(pattern, str) or not pattern:
-        document.add(where, f"a pattern is text, and `{pattern}` is found", "Write a regular expression in quotes")
-        return False
-    test = re.sub(r"\(\?<([A-Za-z][A-Za-z0-9]*)>", r"(?P<\1>", pattern)
-    test = re.sub(r"\\[pP]\{[^}]*\}", r"\\w", test).replace(r"\z", r"\Z").replace(r"\h", r"\s")
-    try:
-        re.compile(test)
-    except (re.error, RecursionError, OverflowError) as error:
+    """Record a problem where a pattern is no regular expression."""
+    fault = spark_sql.pattern_fault(pattern)
+    if fault:
+        is_text = isinstance(pattern, str) and pattern
         document.add(
-            where, f"the pattern `{pattern}` is no regular expression: {error}", "Mend it; `\\` escapes a sign"
+            where, fault, "Mend it; `\\` escapes a sign" if is_text else "Write a regular expression in quotes"
         )
-        return False
-    return True
+    return fault is None
 
 
 def _multiple(compiled: _Compiled, where: Where, value: object, target: _Target) -> None:
@@ -393,7 +449,12 @@ def _multiple(compiled: _Compiled, where: Where, value: object, target: _Target)
         compiled.document.add(where, f"`multipleOf` cannot be `{value}`", "Write a number above 0")
         return
     shown = spark_sql.literal(divisor, "decimal(38,18)")
-    predicate = f"{target.expression} % {shown} = 0"
+    value_ = target.expression
+    if target.type in spark_sql.FRACTIONS:  # 0.3 % 0.1 is not 0 in binary fractions
+        value_ = f"cast({value_} as decimal(38,18))"
+    predicate = f"{value_} % {shown} = 0"
+    if target.type in spark_sql.FRACTIONS:
+        predicate = f"not isnan({target.expression}) and {predicate}"
     _value_rule(compiled, where, target, "multiple", predicate, f"{target.path} is a multiple of {shown}")
 
 
@@ -410,8 +471,11 @@ def _format(compiled: _Compiled, where: Where, value: object, logical: str, targ
             remedy = "Write one of Java's, such as `dd.MM.yyyy`, or epoch_millis"
             compiled.document.add(where, f"`{value}` is no pattern of dates", remedy)
         return
-    if logical in ("integer", "number"):
-        if not isinstance(value, str) or _BITS.get(value) != target.type:
+    if logical == "integer":
+        _integer_format(compiled, where, value, target)
+        return
+    if logical == "number":
+        if not isinstance(value, str) or FRACTIONS.get(value) != target.type:
             message = f"format `{value}` does not fit physicalType {target.type}"
             compiled.document.add(where, message, "Remove the format; physicalType decides")
         return
@@ -420,6 +484,21 @@ def _format(compiled: _Compiled, where: Where, value: object, logical: str, targ
         return
     predicate = f"{target.expression} rlike {spark_sql.text_literal(FORMATS[value])}"
     _value_rule(compiled, where, target, "format", predicate, f"{target.path} has the form of a {value}")
+
+
+def _integer_format(compiled: _Compiled, where: Where, value: object, target: _Target) -> None:
+    """A format that is narrower than the type is a range of its own."""
+    bounds = integer_range(str(value))
+    if bounds is None:
+        compiled.document.add(where, f"the format `{value}` cannot be checked", choose(value, INTEGER_FORMATS))
+        return
+    low, high = type_range(target.type)
+    if bounds[1] > high:
+        message = f"format `{value}` does not fit physicalType {target.type}"
+        compiled.document.add(where, message, "Use a wider physicalType, or remove the format: physicalType decides")
+    elif bounds != (low, high):
+        predicate = f"{target.expression} between {bounds[0]} and {bounds[1]}"
+        _value_rule(compiled, where, target, "format", predicate, f"{target.path} is a number of format {value}")
 
 
 # --- quality entries -----------------------------------------------------------------------------------------------
@@ -437,12 +516,20 @@ class _Entry:
     operator: Operator | None
     threshold: tuple[float, ...]
     max_percent: float | None
+    where: str | None = None
+    """Which rows it is about; None: all."""
+    filtered_by: tuple[str, ...] = ()
+    """The columns that `where` reads."""
+    reaches: bool = True
+    """Whether a share of max_percent itself is tolerated."""
 
 
 def _quality(compiled: _Compiled, where: Where, data: dict[str, Any], target: _Target | None) -> None:
     document = compiled.document
     kind = data.get("type", "library")
-    one_of(document, (*where, "type"), kind, ("library", "sql", "custom", "text"), "type")
+    if one_of(document, (*where, "type"), kind, tuple(ENTRY_KEYS), "type") is None:
+        return
+    _misplaced(document, where, data, str(kind))
     if kind == "text":
         if not text(data, "description"):
             document.add(where, "a quality entry of type text says nothing", "Add `description:`")
@@ -459,19 +546,37 @@ def _quality(compiled: _Compiled, where: Where, data: dict[str, Any], target: _T
         _custom(compiled, where, data, entry, target)
 
 
-def _entry(compiled: _Compiled, where: Where, data: dict[str, Any], needs_operator: bool) -> _Entry:
-    document = compiled.document
-    name = text(data, "name")
-    if name is not None and (not NAME.fullmatch(name) or len(name) > 100):
-        document.add((*where, "name"), f"`{name}` is no usable name of a rule", "Use lower-case letters, digits and _")
-    for key in ("schedule", "scheduler"):
-        if key in data:
+def _misplaced(document: Document, where: Where, data: dict[str, Any], kind: str) -> None:
+    """Record what an entry of that type says without effect."""
+    for key in data:
+        if key in ENTRY_KEYS[kind] or key not in QUALITY:  # others are no keys of the standard, which is said already
+            continue
+        if key in ("schedule", "scheduler"):
             document.add((*where, key), f"`{key}` is not used: checks run with every batch", "Remove it")
+            continue
+        others = [other for other, keys in ENTRY_KEYS.items() if key in keys]
+        remedy = (
+            f"Remove it, or write `type: {others[0]}`" if others else "Remove it: type and metric say how it is checked"
+        )
+        document.add((*where, key), f"`{key}` has no meaning in an entry of type {kind}", remedy)
+    if kind == "text" and "dimension" in data:
+        _dimension(document, where, data)
+
+
+def _dimension(document: Document, where: Where, data: dict[str, Any]) -> Dimension | None:
     dimension = data.get("dimension")
     if dimension == "validity":
         document.add((*where, "dimension"), "ODCS has no dimension `validity`", "Write `conformity`, its word for it")
     elif dimension is not None:
         one_of(document, (*where, "dimension"), dimension, DIMENSIONS, "dimension")
+    return DIMENSIONS.get(str(dimension))
+
+
+def _entry(compiled: _Compiled, where: Where, data: dict[str, Any], needs_operator: bool) -> _Entry:
+    document = compiled.document
+    name = text(data, "name")
+    if name is not None and (not NAME.fullmatch(name) or len(name) > 100):
+        document.add((*where, "name"), f"`{name}` is no usable name of a rule", "Use lower-case letters, digits and _")
     severity = data.get("severity", "error")
     one_of(document, (*where, "severity"), severity, ("error", "warning"), "severity")
     unit = data.get("unit", "rows")
@@ -480,7 +585,7 @@ def _entry(compiled: _Compiled, where: Where, data: dict[str, Any], needs_operat
     operator, threshold = _operator(compiled, where, data, unit, needs_operator)
     return _Entry(
         name=name,
-        dimension=DIMENSIONS.get(str(dimension)),
+        dimension=_dimension(document, where, data),
         severity="warning" if severity == "warning" else "error",
         description=text(data, "description") or "",
         unit="percent" if unit == "percent" else "rows",
@@ -546,15 +651,13 @@ def _library(compiled: _Compiled, where: Where, data: dict[str, Any], entry: _En
         document.add((*where, "metric"), f"`{metric}` is about {level}", f"Move the entry to the quality of {level}")
         return
     arguments = mapping(data, "arguments")
-    known = {
-        "missingValues": ("missingValues",),
-        "invalidValues": ("validValues", "invalidValues", "pattern"),
-        "duplicateValues": () if target else ("properties",),
-    }.get(str(metric), ())
+    known = tuple(key for key in ARGUMENTS[str(metric)] if not (target and key == "properties"))
     for key in arguments:
         if key not in known:
-            remedy = choose(key, known) if known else "Remove it"
-            document.add((*where, "arguments", key), f"`{metric}` has no argument `{key}`", remedy)
+            document.add((*where, "arguments", key), f"`{metric}` has no argument `{key}`", choose(key, known))
+    if "where" in arguments:
+        filter_, read = _filter(compiled, (*where, "arguments", "where"), arguments["where"])
+        entry = replace(entry, where=filter_, filtered_by=read)
     if metric == "rowCount":
         check = BatchCheck(name=entry.name or "row_count", kind="row_count", dimension="completeness")
         _batch(compiled, where, check, entry, "Number of rows in a batch")
@@ -564,6 +667,14 @@ def _library(compiled: _Compiled, where: Where, data: dict[str, Any], entry: _En
         _invalid(compiled, where, arguments, entry, target)
     elif target:
         _missing(compiled, where, str(metric), arguments, entry, target)
+
+
+def _filter(compiled: _Compiled, where: Where, written: object) -> tuple[str | None, tuple[str, ...]]:
+    """A condition that says which rows count, and the columns that it reads."""
+    if not isinstance(written, str) or not written.strip():
+        compiled.document.add(where, f"`where` cannot be `{written}`", "Write what is true of the rows that count")
+        return None, ()
+    return written.strip(), predicate_columns(compiled.document, where, written, compiled.columns, "a filter")
 
 
 def _batch(compiled: _Compiled, where: Where, check: BatchCheck, entry: _Entry, description: str) -> None:
@@ -579,6 +690,7 @@ def _batch(compiled: _Compiled, where: Where, check: BatchCheck, entry: _Entry, 
             operator=entry.operator,
             threshold=entry.threshold,
             unit=entry.unit,
+            where=entry.where,
             severity=entry.severity,
             dimension=entry.dimension or check.dimension,
             description=entry.description or description,
@@ -597,8 +709,10 @@ def _duplicates(
         remedy = "Add `arguments: {properties: [column, …]}`"
         compiled.document.add(where, "duplicateValues of a table needs the columns", remedy)
         return
+    types = {column.name: column.type for column in compiled.columns}
     for name in names:
-        _known_column(compiled, (*where, "arguments", "properties"), name)
+        if _known_column(compiled, (*where, "arguments", "properties"), name) and not spark_sql.is_scalar(types[name]):
+            compiled.document.add(where, f"a column of type {types[name]} cannot be compared", "Choose another column")
     columns = tuple(str(name) for name in names)
     check = BatchCheck(
         name=entry.name or f"{'_'.join(columns)}_duplicates", kind="unique", columns=columns, dimension="uniqueness"
@@ -686,9 +800,9 @@ def _invalid(compiled: _Compiled, where: Where, arguments: dict[str, Any], entry
             )
         return
     predicate, description = " and ".join(parts), f"{target.path} is {' and '.join(words)}"
-    limit = _row_limit(entry)
-    if limit is not None:
-        entry = replace(entry, max_percent=entry.max_percent if entry.max_percent is not None else limit[0])
+    if _judges_rows(entry):
+        if entry.operator != "=":
+            entry = _with_share(compiled, where, entry)
         _entry_rule(compiled, where, entry, target, suffix, predicate, description, "validity")
     elif target.place == "field":
         _only_zero(compiled, where)
@@ -698,13 +812,24 @@ def _invalid(compiled: _Compiled, where: Where, arguments: dict[str, Any], entry
         _batch(compiled, where, check, entry, description)
 
 
-def _row_limit(entry: _Entry) -> tuple[float | None] | None:
-    """The share of rows from which the batch is blocked, if the entry judges single rows at all."""
+def _judges_rows(entry: _Entry) -> bool:
+    """Whether each row that breaks it is refused: where none may, or up to a share of the batch."""
     if entry.operator == "=" and entry.threshold == (0,):
-        return (None,)
-    if entry.unit == "percent" and entry.operator in ("<", "<=") and entry.threshold:
-        return (entry.threshold[0],)
-    return None
+        return True
+    return entry.unit == "percent" and entry.operator in ("<", "<=") and bool(entry.threshold)
+
+
+def _with_share(compiled: _Compiled, where: Where, entry: _Entry) -> _Entry:
+    """The entry with its share of the batch as what its rule tolerates."""
+    (share,) = entry.threshold
+    if entry.max_percent is not None:
+        compiled.document.add(where, "two shares are given", "Remove max_percent, or write `mustBe: 0`")
+    if entry.where:
+        remedy = "Write `mustBe: 0` and max_percent, or count in rows"
+        compiled.document.add(where, "a share with `where` would be one of the whole batch", remedy)
+    if entry.operator == "<" and share == 0:
+        compiled.document.add(where, "no share is less than 0", "Write `mustBe: 0`")
+    return replace(entry, max_percent=share, reaches=entry.operator == "<=")
 
 
 def _entry_rule(
@@ -717,16 +842,19 @@ def _entry_rule(
     description: str,
     dimension: Dimension,
 ) -> None:
+    wrapped = target.wrap(predicate)
+    read = {target.top.name, *entry.filtered_by}
     compiled.rule(
         where,
         RowRule(
             name=entry.name or f"{target.label}_{suffix}",
-            predicate=target.wrap(predicate),
+            predicate=f"not ({entry.where}) or ({wrapped})" if entry.where else wrapped,
             column=target.top.name,
-            columns=(target.top.name,),
+            columns=tuple(column.name for column in compiled.columns if column.name in read),
             dimension=entry.dimension or dimension,
             severity=entry.severity,
             max_percent=entry.max_percent,
+            reaches_max=entry.reaches,
             description=entry.description or description,
         ),
     )
@@ -747,7 +875,7 @@ def _sql(compiled: _Compiled, where: Where, data: dict[str, Any], entry: _Entry,
         query = re.sub(r"\$\{(column|property|field)\}", target.expression, query)
     check_query(compiled.document, (*where, "query"), query, compiled.columns)
     columns = (target.top.name,) if target else ()
-    check = BatchCheck(name=entry.name, kind="sql", columns=columns, text=query)
+    check = BatchCheck(name=entry.name, kind="sql", columns=columns, text=query, dimension="accuracy")
     _batch(compiled, where, check, entry, "The result of a query")
 
 
@@ -756,7 +884,7 @@ def _custom(compiled: _Compiled, where: Where, data: dict[str, Any], entry: _Ent
     engine = data.get("engine")
     if one_of(document, (*where, "engine"), engine, ENGINES, "engine") is None:
         return
-    implementation = text(data, "implementation")
+    implementation = sodacl.text_of(data.get("implementation")) if engine == "soda" else text(data, "implementation")
     if not implementation:
         document.add((*where, "implementation"), "the implementation is missing or no text", "Write it in quotes")
         return
@@ -767,10 +895,7 @@ def _custom(compiled: _Compiled, where: Where, data: dict[str, Any], entry: _Ent
     if target:
         implementation = re.sub(r"\$\{(column|property|field)\}", target.expression, implementation)
     if engine == "soda":
-        check_soda(document, place, implementation, compiled.columns)
-        columns = (target.top.name,) if target else ()
-        check = BatchCheck(name=entry.name, kind="soda", columns=columns, text=implementation)
-        _batch(compiled, where, check, entry, implementation)
+        _soda(compiled, where, data, implementation, entry)
         return
     compiled.rule(
         where,
@@ -785,6 +910,31 @@ def _custom(compiled: _Compiled, where: Where, data: dict[str, Any], entry: _Ent
             description=entry.description or implementation,
         ),
     )
+
+
+def _soda(compiled: _Compiled, where: Where, data: dict[str, Any], written: str, entry: _Entry) -> None:
+    document, place = compiled.document, (*where, "implementation")
+    try:
+        check = sodacl.compile_check(written, compiled.columns)
+    except sodacl.SodaClError as error:
+        document.add(place, str(error), error.remedy)
+        return
+    for sql in check.own_sql:
+        if check.metric in sodacl.METRICS:
+            predicate_columns(document, place, sql, compiled.columns, "a filter")
+        else:
+            check_aggregate(document, place, sql, compiled.columns)
+    if check.metric == "freshness" and entry.severity == "error":
+        remedy = "Write `severity: warning`, or `slaProperties` with `latency`"
+        document.add(where, "old data never keeps a batch from being published", remedy)
+    if not check.comparison and check.fail is None:
+        if "severity" in data and entry.severity == "error":
+            document.add(where, "a check that only warns is no error", "Write `severity: warning`, or `fail:`")
+        entry = replace(entry, severity="warning")
+    found = BatchCheck(
+        name=entry.name or "", kind="soda", columns=check.columns, text=written, dimension=check.dimension
+    )
+    _batch(compiled, where, found, entry, written)
 
 
 # --- references ----------------------------------------------------------------------------------------------------
@@ -842,6 +992,7 @@ def _reference(
     severity = settings.get("severity", "warning")
     one_of(document, (*place, "severity"), severity, ("error", "warning"), "severity")
     share = percent(document, (*place, "max_percent"), settings.get("max_percent"))
+    filter_ = _filter(compiled, (*place, "where"), settings["where"])[0] if "where" in settings else None
     compiled.check(
         where,
         BatchCheck(
@@ -853,6 +1004,7 @@ def _reference(
             operator="<=",
             threshold=(share or 0.0,),
             unit="percent",
+            where=filter_,
             dimension="consistency",
             severity="error" if severity == "error" else "warning",
             description=f"{', '.join(columns)} is found in {table}",

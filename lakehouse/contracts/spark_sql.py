@@ -244,10 +244,23 @@ def identifier(name: str) -> str:
 
 
 def text_literal(value: str) -> str:
-    """A string literal. Spark reads backslash escapes inside literals, so they are doubled."""
+    """A string literal. Spark reads backslash escapes inside literals, so they are doubled; and `${`, which Spark and Soda
+    would replace anywhere in a query, is written as an escape."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    escaped = escaped.replace("${", "\\u0024{")  # which Spark would substitute as a variable, anywhere in its SQL
-    return f"'{escaped}'"
+    return "'" + escaped.replace("${", "\\u0024{") + "'"
+
+
+def pattern_fault(pattern: object) -> str | None:
+    """Why a pattern is no regular expression; None where it is one. Java's notation is translated for the test."""
+    if not isinstance(pattern, str) or not pattern:
+        return f"a pattern is text, and `{pattern}` is found"
+    test = re.sub(r"\(\?<([A-Za-z][A-Za-z0-9]*)>", r"(?P<\1>", pattern)
+    test = re.sub(r"\\[pP]\{[^}]*\}", r"\\w", test).replace(r"\z", r"\Z").replace(r"\h", r"\s")
+    try:
+        re.compile(test)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"the pattern `{pattern}` is no regular expression: {error}"
+    return None
 
 
 def literal(value: object, spark_type: str) -> str:

@@ -3,20 +3,23 @@
 Two views are audited. `parsed` has every readable record before anything is split off: rules, rates and aggregates are
 measured there, so that thresholds see what really arrived. `folded` has the row that won for each key: uniqueness and
 references are measured there.
+
+All of a batch's numbers are asked for in one query: each check is one expression of it, an aggregate over `parsed` or a
+scalar subquery over something else.
 """
 
-import math
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, get_args
 
-import yaml
 from pyspark.sql import SparkSession
 
-from lakehouse.contracts.model import BatchCheck, Contract, RowRule, Severity
+from lakehouse.contracts import spark_sql
+from lakehouse.contracts.model import BatchCheck, Contract, Dimension, RowRule, Severity
+from lakehouse.contracts.sodacl import compile_check
 from lakehouse.quality.results import CheckResult, Outcome
 from lakehouse.quality.rules import row_rules
-from lakehouse.quality.soda import Measured, scan
+from lakehouse.quality.soda import Measured, judged, scan
 from lakehouse.storage.tables import quote
 
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
@@ -43,7 +46,6 @@ class _Compiled:
     kind: str
     dimension: str
     severity: Severity
-    view: str
     sodacl: dict[str, Any]
     threshold: str
     description: str
@@ -89,6 +91,12 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
     return named
 
 
+def checks_by_dimension(contract: Contract) -> dict[Dimension, tuple[str, ...]]:
+    """The names of what an audit of the contract reports, for each of the six dimensions; empty where nothing is asked."""
+    named = check_names(contract)
+    return {kind: tuple(name for name, (_, of, _) in named.items() if of == kind) for kind in get_args(Dimension)}
+
+
 def _described(item: RowRule | BatchCheck) -> str:
     if item.description:
         return item.description
@@ -104,10 +112,7 @@ def audit(spark: SparkSession, contract: Contract, views: Views, landed: int, ba
     compiled += [_check(contract, check, views) for check in contract.checks]
     if contract.freshness_fail:
         compiled.append(_freshness(contract, views))
-    by_view: dict[str, list[dict[str, Any]]] = {}
-    for item in compiled:
-        by_view.setdefault(item.view, []).append(item.sodacl)
-    measured = scan(spark, by_view, [item.name for item in compiled])
+    measured = scan(spark, views.parsed, {item.name: item.sodacl for item in compiled})
     return [_result(contract, item, measured[item.name], batch) for item in compiled]
 
 
@@ -137,58 +142,58 @@ def _result(contract: Contract, item: _Compiled, measured: Measured, batch: int)
     )
 
 
-def _metric(name: str, condition: dict[str, str], definition: dict[str, str], comparison: str = "") -> dict[str, Any]:
-    metric = f"m_{name}"
-    return {
-        f"{metric} {comparison}".strip(): {"name": name, **{f"{metric} {k}": v for k, v in definition.items()}}
-        | condition
-    }
-
-
 def _rule(contract: Contract, rule: RowRule, views: Views, landed: int) -> _Compiled:
     """A rule's metric is the number of readable records that break it. Any is a warning; the batch fails above the
-    rule's share, or the table's."""
-    percent = contract.max_quarantined_percent if rule.max_percent is None else rule.max_percent
-    allowed = math.floor(landed * percent / 100)
-    # What the split has found by the rule's predicate is counted, not found again: on a year that is half the audit.
-    broken = (
-        f"array_contains(_violations, '{rule.name}')"
-        if rule.severity == "error"
-        else f"not coalesce({rule.predicate}, true)"
+    rule's share, or the table's. A rule of severity warning warns above its share, or of any."""
+    is_error = rule.severity == "error"
+    percent = (
+        rule.max_percent if rule.max_percent is not None else contract.max_quarantined_percent if is_error else 0.0
     )
-    count = f"coalesce(sum(case when {broken} then 1 else 0 end), 0)"
-    condition = {"warn": "when > 0"}
-    threshold = "0"
-    if rule.severity == "error":
-        condition["fail"] = f"when > {allowed}"
-        threshold = f"0 (blocks above {allowed}, {percent:g} % of the batch)"
+    allowed = _allowed(landed, percent, rule.reaches_max)
+    # What the split has found by the rule's predicate is counted, not found again: on a year that is half the audit.
+    broken = f"array_contains(_violations, '{rule.name}')" if is_error else f"not coalesce({rule.predicate}, true)"
+    share = f"above {allowed}, {percent:g} % of the batch"
     return _Compiled(
         rule.name,
         "rule",
         rule.dimension,
         rule.severity,
-        views.parsed,
-        _metric(rule.name, condition, {"expression": count}),
-        threshold,
+        judged(
+            rule.name,
+            f"coalesce(sum(case when {broken} then 1 else 0 end), 0)",
+            warn="when > 0" if is_error else f"when > {allowed}",
+            fail=f"when > {allowed}" if is_error else None,
+        ),
+        f"0 (blocks {share})" if is_error else f"0 (warns {share})" if percent else "0",
         _described(rule),
         rule.column,
     )
 
 
+def _allowed(landed: int, percent: float, reaches: bool) -> int:
+    """How many records of a batch are at most that share of it; where it must not be reached, less than it."""
+    exact = Decimal(repr(percent)) * landed / 100
+    most = int(exact.to_integral_value(ROUND_FLOOR)) if reaches else int(exact.to_integral_value(ROUND_CEILING)) - 1
+    return max(most, 0)
+
+
 def _quarantine_rate(contract: Contract, views: Views, landed: int) -> _Compiled:
     percent = contract.max_quarantined_percent
-    expression = (
+    refused = (
         f"coalesce(sum(case when _unreadable <=> '{BATCH_REJECTED}' then 0"
         " when _unreadable is not null or size(_violations) > 0 then 1 else 0 end), 0)"
-        f" * 100.0 / {max(landed, 1)}"
     )
     return _Compiled(
         QUARANTINE_RATE,
         "batch",
         "validity",
         "error",
-        views.parsed + "_all",
-        _metric(QUARANTINE_RATE, {"warn": "when > 0", "fail": f"when > {_plain(percent)}"}, {"expression": expression}),
+        judged(
+            QUARANTINE_RATE,
+            f"(select {refused} * 100.0 / {max(landed, 1)} from {views.parsed}_all)",
+            warn="when > 0",
+            fail=f"when > {_plain(percent)}",
+        ),
         f"0 % (blocks above {percent:g} %)",
         check_names(contract)[QUARANTINE_RATE][0],
         None,
@@ -208,14 +213,14 @@ def _freshness(contract: Contract, views: Views) -> _Compiled:
         kind = contract.column(contract.sequence[0]).type
         if kind in ("timestamp", "date"):
             newest = f"max(cast({quote(contract.sequence[0])} as timestamp))"
-    expression = f"greatest(0, (unix_micros(current_timestamp()) - unix_micros({newest})) / 3600000000)"
+    hours_old = f"(unix_micros(current_timestamp()) - unix_micros({newest})) / 3600000000"
+    expression = f"if({hours_old} < 0, 0, {hours_old})"  # of no rows null, which has not passed
     return _Compiled(
         FRESHNESS,
         "table",
         "timeliness",
         "warning",
-        views.parsed,
-        _metric(FRESHNESS, {"warn": f"when > {_plain(hours)}"}, {"expression": expression}),
+        judged(FRESHNESS, expression, warn=f"when > {_plain(hours)}"),
         f"<= {hours:g} hours",
         check_names(contract)[FRESHNESS][0],
         None,
@@ -223,49 +228,44 @@ def _freshness(contract: Contract, views: Views) -> _Compiled:
 
 
 def _check(contract: Contract, check: BatchCheck, views: Views) -> _Compiled:
-    view = views.parsed
-    definition: dict[str, str]
     if check.kind == "soda":
-        return _Compiled(
-            check.name,
-            "batch",
-            check.dimension,
-            check.severity,
-            view,
-            _named_sodacl(check),
-            (check.text or "").splitlines()[0],
-            _described(check),
-            check.columns[0] if check.columns else None,
-        )
-    if check.kind == "row_count":
-        definition = {"expression": "count(*)"}
-    elif check.kind == "missing":
-        column = quote(check.columns[0])
-        listed = f" or {column} in ({', '.join(map(_sql_value, check.values))})" if check.values else ""
-        definition = {"expression": _share(check, f"{column} is null{listed}")}
-    elif check.kind == "invalid":
-        definition = {"expression": _share(check, f"not coalesce({check.predicate}, true)")}
-    elif check.kind == "unique":
-        view = views.folded
-        definition = {"query": _repeated(contract, check, views)}
-    elif check.kind == "reference":
-        view = views.folded
-        definition = {"query": _orphans(contract, check, views)}
+        asked = compile_check(check.text or "", contract.columns)
+        expression = asked.expression.replace("${table}", views.parsed)
+        sodacl = judged(check.name, expression, asked.comparison, warn=asked.warn, fail=asked.fail)
+        threshold = f"{asked.threshold}{' hours' if asked.metric == 'freshness' else ''}"
     else:
-        definition = {"query": (check.text or "").replace("${table}", view)}
-    operator = check.operator or "="
-    ends = " and ".join(map(_plain, check.threshold)) or "0"
+        operator = check.operator or "="
+        ends = " and ".join(map(_plain, check.threshold)) or "0"
+        sodacl = judged(check.name, _expression(contract, check, views), f"{operator} {ends}")
+        threshold = f"{operator} {ends}{' %' if check.unit == 'percent' else ''}"
     return _Compiled(
         check.name,
         "batch",
         check.dimension,
         check.severity,
-        view,
-        _metric(check.name, {}, definition, f"{operator} {ends}"),
-        f"{operator} {ends}{' %' if check.unit == 'percent' else ''}",
+        sodacl,
+        threshold,
         _described(check),
         check.columns[0] if check.columns else None,
     )
+
+
+def _expression(contract: Contract, check: BatchCheck, views: Views) -> str:
+    """SQL of what a check measures, to be selected from `parsed`."""
+    if check.kind == "row_count":
+        return _share(check, None)
+    if check.kind == "missing":
+        column = contract.column(check.columns[0])
+        values = ", ".join(spark_sql.literal(value, column.type) for value in check.values)
+        listed = f" or {quote(column.name)} in ({values})" if values else ""
+        return _share(check, f"{quote(column.name)} is null{listed}")
+    if check.kind == "invalid":
+        return _share(check, f"not coalesce({check.predicate}, true)")
+    if check.kind == "unique":
+        return _repeated(contract, check, views)
+    if check.kind == "reference":
+        return _orphans(contract, check, views)
+    return f"({(check.text or '').strip().rstrip(';').replace('${table}', views.parsed)}\n)"
 
 
 def _plain(value: float) -> str:
@@ -281,44 +281,33 @@ def _value(contract: Contract, path: str) -> str:
     return f"explode({expression})" if is_array else expression
 
 
-def _named_sodacl(check: BatchCheck) -> dict[str, Any]:
-    parsed = yaml.safe_load(check.text or "")
-    if isinstance(parsed, list):
-        parsed = parsed[0]
-    if isinstance(parsed, dict):
-        ((head, body),) = parsed.items()
-        return {head: {**(body if isinstance(body, dict) else {}), "name": check.name}}
-    return {str(parsed): {"name": check.name}}
+def _share(check: BatchCheck, condition: str | None) -> str:
+    """The number of rows that count and fulfil the condition, or their share of those that count."""
+    counted = _rows(check.where, condition)
+    return f"{counted} * 100.0 / greatest({_rows(check.where)}, 1)" if check.unit == "percent" else counted
 
 
-def _share(check: BatchCheck, condition: str) -> str:
-    count = f"coalesce(sum(case when {condition} then 1 else 0 end), 0)"
-    return f"{count} * 100.0 / greatest(count(*), 1)" if check.unit == "percent" else count
+def _rows(*conditions: str | None) -> str:
+    stated = " and ".join(f"({condition})" for condition in conditions if condition)
+    return f"count(case when {stated} then 1 end)" if stated else "count(*)"
 
 
-def _sql_value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return str(value)
-    from lakehouse.storage.tables import literal
-
-    return literal(str(value))
-
-
-def _of_rows(check: BatchCheck, view: str, counted: str) -> str:
-    if check.unit == "percent":
-        return f"select ({counted}) * 100.0 / greatest((select count(*) from {view}), 1) as measured"
-    return counted
+def _of_all(check: BatchCheck, counted: str, all_rows: str) -> str:
+    return (
+        f"({counted}) * 100.0 / greatest((select count(*) from ({all_rows})), 1)"
+        if check.unit == "percent"
+        else f"({counted})"
+    )
 
 
 def _repeated(contract: Contract, check: BatchCheck, views: Views) -> str:
     """Rows whose value occurs in another row: of the batch, or of the table as it will be after the batch."""
     columns = ", ".join(map(quote, check.columns))
     known = " and ".join(f"{quote(column)} is not null" for column in check.columns)
+    counts = f" and ({check.where})" if check.where else ""
     # Of a table with history, the versions that hold now: a key has one of them, and many that are past.
     held_now = "_is_visible and valid_to is null" if contract.keeps_events else "not _is_deleted"
-    rows = f"select {columns} from {views.folded} where {held_now} and {known}"
+    rows = f"select {columns} from {views.folded} where {held_now}{counts}"
     if (
         set(check.columns) != set(contract.keys)
         and contract.table in views.references
@@ -328,13 +317,13 @@ def _repeated(contract: Contract, check: BatchCheck, views: Views) -> str:
         held = ", ".join(f"held.{quote(column)}" for column in check.columns)
         rows += (
             f" union all select {held} from {contract.silver_table} as held"
-            f" where not exists (select 1 from {views.folded} as new where {same_key})"
+            f" where not exists (select 1 from {views.folded} as new where {same_key}){counts}"
         )
     counted = (
-        f"select coalesce(sum(copies), 0) as measured from "
-        f"(select count(*) as copies from ({rows}) group by {columns} having count(*) > 1)"
+        f"select coalesce(sum(copies), 0) from "
+        f"(select count(*) as copies from ({rows}) where {known} group by {columns} having count(*) > 1)"
     )
-    return _of_rows(check, views.folded, counted)
+    return _of_all(check, counted, rows)
 
 
 def _orphans(contract: Contract, check: BatchCheck, views: Views) -> str:
@@ -343,16 +332,15 @@ def _orphans(contract: Contract, check: BatchCheck, views: Views) -> str:
     names = [f"value{i}" for i in range(len(check.columns))]
     values = ", ".join(f"{_value(contract, path)} as {name}" for path, name in zip(check.columns, names, strict=True))
     known = " and ".join(f"{name} is not null" for name in names)
-    rows = f"select * from (select {values} from {views.folded} where not _is_deleted) where {known}"
+    counts = f" and ({check.where})" if check.where else ""
+    rows = f"select {values} from {views.folded} where not _is_deleted{counts}"
+    counted = f"select count(*) from (select * from ({rows}) where {known})"
     if check.reference_table in views.references:
         targets = ", ".join(
             f"{quote(column)} as {name}" for column, name in zip(check.reference_columns, names, strict=True)
         )
-        target = f"select {targets} from silver.{check.reference_table}"
-        counted = f"select count(*) as measured from ({rows}) left anti join ({target}) using ({', '.join(names)})"
-    else:
-        counted = f"select count(*) as measured from ({rows})"
-    return _of_rows(check, views.folded, counted)
+        counted += f" left anti join (select {targets} from silver.{check.reference_table}) using ({', '.join(names)})"
+    return _of_all(check, counted, rows)
 
 
 def blocking(results: list[CheckResult]) -> list[CheckResult]:

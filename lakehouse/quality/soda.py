@@ -1,14 +1,16 @@
 """Run SodaCL on views of a Spark session, offline, and account for every check that was asked for."""
 
 import functools
+import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
 _ROW_CAP = 10_001
 """Soda pages through whatever a query returns; more rows than this are of no use to a check."""
@@ -26,7 +28,11 @@ class _EagerFrame:
 
     @functools.cached_property
     def schema(self) -> Any:
-        return self._frame.schema
+        """The names of the columns, from the rows where there are some: to ask for the schema is to plan the query twice."""
+        rows = self.collect()
+        return (
+            T.StructType([T.StructField(n, T.NullType()) for n in rows[0].__fields__]) if rows else self._frame.schema
+        )
 
     def collect(self) -> list[Any]:
         if self._rows is None:
@@ -70,7 +76,7 @@ class Measured:
     value: float | None
     problem: str | None = None
     seconds: float | None = None
-    """How long its queries took; a query may measure several checks."""
+    """How long its query took, which measures many checks."""
 
 
 @functools.cache
@@ -80,33 +86,71 @@ def _scan_class() -> type:
     from soda.common.config_helper import ConfigHelper
 
     ConfigHelper.get_instance(str(Path(__file__).with_name("soda_config.yml")))
+    from soda.common import env_helper
     from soda.scan import Scan
 
+    # Soda would read a `.env` file of any folder above its own, and let it win over the environment of the process.
+    env_helper.load_dotenv = lambda **_: False
     return Scan
 
 
-def scan(
-    spark: SparkSession, checks: Mapping[str, Sequence[dict[str, Any]]], names: Sequence[str]
-) -> dict[str, Measured]:
-    """Evaluates SodaCL checks, given by dataset (a table or temporary view). Each check has one of `names` as `name`.
+def judged(
+    name: str, expression: str, comparison: str = "", *, warn: str | None = None, fail: str | None = None
+) -> dict[str, Any]:
+    """SodaCL for a number and how it must compare (`between 1 and 3`), or when it warns and fails (`when > 3`).
 
-    Returns a result for every name: a check that Soda left out (it drops what it cannot evaluate, and one unknown
-    column takes a table's other checks with it) is an error, never a pass.
+    The expression is selected under a name of its own: Soda finds values by the names of their columns, and Spark calls
+    all subqueries the same. It must not hold `${`, which Soda and Spark would replace; the contract's compiler sees to it.
     """
-    if not names:
-        return {}
-    document = {f"checks for {dataset}": list(listed) for dataset, listed in checks.items() if listed}
+    metric = f"m_{name}"
+    conditions = {"warn": warn, "fail": fail}
+    return {
+        f"{metric} {comparison}".strip(): {
+            "name": name,
+            f"{metric} expression": f"{expression} as {metric}",
+            **{outcome: condition for outcome, condition in conditions.items() if condition},
+        }
+    }
+
+
+def scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]]) -> dict[str, Measured]:
+    """Evaluates SodaCL checks (see `judged`), by name, on a dataset: a table or temporary view. One query for all.
+
+    Returns a result for every name: a check that Soda left out (it drops what it cannot evaluate) is an error, never a
+    pass. What cannot be evaluated takes the rest of its query with it, so the lost ones are asked for again in halves.
+    """
+    measured = _scan(spark, dataset, checks) if checks else {}
+    lost = [name for name in checks if measured[name].outcome == "error"]
+    if len(lost) < 2 or not _answers(spark):
+        return measured
+    middle = len(lost) // 2
+    for half in (lost[:middle], lost[middle:]):
+        measured |= scan(spark, dataset, {name: checks[name] for name in half})
+    return measured
+
+
+def _answers(spark: SparkSession) -> bool:
+    """Whether the engine is there: if not, no check is to blame."""
+    try:
+        return bool(_query(spark, "select 1").collect())
+    except Exception:
+        return False
+
+
+def _scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]]) -> dict[str, Measured]:
+    document = {f"checks for {dataset}": list(checks.values())}
     with _one_scan_at_a_time:
         runner = _scan_class()()
         runner.set_data_source_name("lakehouse")
         runner.add_spark_session(_EagerSession(spark), data_source_name="lakehouse")
         runner.add_sodacl_yaml_str(yaml.safe_dump(document, sort_keys=False, width=10_000))
         runner._configuration.samples_limit = 0  # records that break a rule are shown from the quarantine, masked
+        source = runner._data_source_manager.get_data_source("lakehouse")
+        source.get_max_aggregation_fields = lambda: len(checks)  # beyond 50 it would read the data once more
         runner.execute()
-        found = {check["name"]: check for check in runner.get_scan_results()["checks"]}
-        seconds = {check.name: _seconds(check) for check in runner._checks}
-        problems = runner.get_error_logs_text() or "Soda did not evaluate it and gave no reason"
-    return {name: _measured(found.get(name), problems, seconds.get(name)) for name in names}
+        found = {check.name: check for check in runner._checks}  # its results as a document take as long as the rest
+        problems = runner.get_error_logs_text() or "Soda did not evaluate it: it measured nothing"
+    return {name: _measured(found.get(name), problems) for name in checks}
 
 
 def _seconds(check: Any) -> float | None:
@@ -115,10 +159,14 @@ def _seconds(check: Any) -> float | None:
     return sum(known) if known else None
 
 
-def _measured(check: dict[str, Any] | None, problems: str, seconds: float | None) -> Measured:
-    if check is None or check.get("outcome") not in ("pass", "warn", "fail"):
+def _measured(check: Any, problems: str) -> Measured:
+    seconds = _seconds(check) if check else None
+    if check is None or check.outcome is None:
         return Measured("error", None, problems, seconds)
-    return Measured(check["outcome"], _number((check.get("diagnostics") or {}).get("value")), seconds=seconds)
+    value = _number(check.check_value)
+    if value is not None and math.isnan(value):  # it compares as false, which Soda takes for a pass
+        return Measured("error", None, "the result is not a number (NaN)", seconds)
+    return Measured(check.outcome.value, value, seconds=seconds)
 
 
 def _number(value: Any) -> float | None:

@@ -34,6 +34,18 @@ def lakehouse(line: str) -> tuple[str, str]:
     return SOURCE, f"{SOURCE}      {line}\n"
 
 
+def spark_row(implementation: str) -> tuple[str, str]:
+    return quality(f'{{type: custom, name: a, engine: spark-row, implementation: "{implementation}"}}')
+
+
+def soda(implementation: str, more: str = "") -> tuple[str, str]:
+    return quality(f'{{type: custom, name: a, engine: soda, implementation: "{implementation}"{more}}}')
+
+
+def options(written: str, of: str = AMOUNT) -> tuple[str, str]:
+    return of, f"{of}        logicalTypeOptions: {written}\n"
+
+
 def sla(entry: str) -> tuple[str, str]:
     return SLA, f"slaProperties:\n  - {entry}\n{SLA}"
 
@@ -192,6 +204,7 @@ PROBLEMS = {
     "sla": (sla("{property: latencies, value: 1, unit: d}"), "Perhaps `latency` is meant", "latencies"),
     "sla unit": (sla("{property: latency, value: 1, unit: moons}"), "cannot be `1 moons`", "moons"),
     "sla value": (sla("{property: latency, value: soon, unit: h}"), "cannot be `soon h`", "soon"),
+    "sla element": (("schema:", "slaDefaultElement: updated_at\nschema:"), "`slaDefaultElement` is not used", "slaDefault"),
     "sla column": (sla("{property: latency, value: 1, unit: h, element: orders.updated}"), "is no column", "latency"),
     "sla column's type": (sla("{property: latency, value: 1, unit: h, element: orders.amount}"), "not a time", "latency"),
     "frequency": (sla("{property: frequency, value: 2, unit: d}"), "neither an hour, a day nor a week", "frequency"),
@@ -246,6 +259,37 @@ PROBLEMS = {
     "zone": (
         ("        required: true\n", "        required: true\n        logicalTypeOptions: {defaultTimezone: Europe/Paris}\n"),
         "time zone `Europe/Paris` is not used", "Paris"),
+    "offset": (
+        ("        required: true\n", "        required: true\n        logicalTypeOptions: {timezone: true}\n"),
+        "`timezone` cannot be checked", "timezone"),
+    "option of a boolean": (
+        ("logicalType: number\n" + AMOUNT, "logicalType: boolean\n        logicalTypeOptions: {minimum: 0}\n"),
+        "`minimum` cannot be checked for logicalType boolean", "minimum"),
+    "password": ((SKU, f"{SKU}              logicalTypeOptions: {{format: password}}\n"), "cannot be checked", "password"),
+    "integer format": (
+        ("physicalType: int\n", "physicalType: int\n              logicalTypeOptions: {format: i128}\n"), "cannot be checked", "i128"),
+    "wide integer format": (
+        ("physicalType: int\n", "physicalType: int\n              logicalTypeOptions: {format: u32}\n"),
+        "does not fit physicalType int", "u32"),
+    "size": (("logicalType: array\n", "logicalType: array\n        logicalTypeOptions: {minItems: few}\n"), "`minItems` cannot", "minItems"),
+    "options of elements": (
+        ("logicalType: object\n          properties", "logicalType: object\n          logicalTypeOptions: {minProperties: 1}\n          properties"),
+        "of whole elements cannot be checked", "minProperties"),
+    "unknown field required": (
+        ("logicalType: number\n" + AMOUNT,
+         "logicalType: object\n        logicalTypeOptions: {required: [strt]}\n        properties: [{name: street, logicalType: string}]\n"),
+        "Perhaps `street` is meant", "strt"),
+    "fields required": (
+        ("logicalType: number\n" + AMOUNT,
+         "logicalType: object\n        logicalTypeOptions: {required: true}\n        properties: [{name: street, logicalType: string}]\n"),
+        "`required` cannot be `True`", "required"),
+    "distinct": (
+        ("logicalType: array\n", "logicalType: array\n        logicalTypeOptions: {uniqueItems: yes}\n"), "`uniqueItems` cannot", "uniqueItems"),
+    "distinct maps": (
+        ("logicalType: number\n" + AMOUNT,
+         "logicalType: array\n        physicalType: array<map<string,string>>\n        logicalTypeOptions: {uniqueItems: true}\n"),
+        "cannot be compared", "uniqueItems"),
+    "unique array": (("logicalType: array\n", "logicalType: array\n        unique: true\n"), "cannot be unique", "unique"),
     "unique field": ((SKU, f"{SKU}              unique: true\n"), "uniqueness of a field", "unique"),
     # quality
     "quality type": (quality("{type: sqll, query: x}"), "Perhaps `sql` is meant", "sqll"),
@@ -266,6 +310,28 @@ PROBLEMS = {
     "duplicates": (quality("{metric: duplicateValues, mustBe: 0}"), "needs the columns", "duplicateValues"),
     "duplicates of": (
         quality("{metric: duplicateValues, arguments: {properties: [amont]}, mustBe: 0}"), "Perhaps `amount`", "amont"),
+    "duplicates of an array": (
+        quality("{metric: duplicateValues, arguments: {properties: [lines]}, mustBe: 0}"), "cannot be compared", "lines"),
+    "filter": (quality("{metric: rowCount, arguments: {where: amont > 0}, mustBe: 1}"), "Perhaps `amount`", "amont"),
+    "filter on many": (quality("{metric: rowCount, arguments: {where: max(amount) > 0}, mustBe: 1}"), "a filter sees one row", "max"),
+    "filter on the clock": (
+        quality("{metric: rowCount, arguments: {where: updated_at < now()}, mustBe: 1}"), "from run to run", "now"),
+    "no filter": (quality("{metric: rowCount, arguments: {where: 1}, mustBe: 1}"), "`where` cannot be `1`", "where"),
+    "filter elsewhere": (quality("{metric: rowCount, arguments: {filter: amount > 0}, mustBe: 1}"), "no argument `filter`", "filter"),
+    "share of a filter": (
+        of_amount("{metric: invalidValues, arguments: {validValues: [1], where: amount > 0}, mustBeLessThan: 5, unit: percent}"),
+        "would be one of the whole batch", "where"),
+    "two shares": (
+        of_amount("{metric: invalidValues, arguments: {validValues: [1]}, mustBeLessThan: 5, unit: percent, "
+                  "customProperties: [{property: lakehouse, value: {max_percent: 1}}]}"), "two shares are given", "max_percent"),
+    "no share": (
+        of_amount("{metric: invalidValues, arguments: {validValues: [1]}, mustBeLessThan: 0, unit: percent}"),
+        "no share is less than 0", "percent"),
+    "pattern of a number": (
+        of_amount("{metric: invalidValues, arguments: {pattern: a}, mustBe: 0}"), "a pattern needs text", "pattern"),
+    "filter of a reference": (
+        (AMOUNT, f"{AMOUNT}        relationships: [{{to: a_b.c, customProperties: "
+                 "[{property: lakehouse, value: {where: amont > 0}}]}]\n"), "Perhaps `amount`", "amont"),
     "severity": (quality("{metric: rowCount, mustBe: 1, severity: fatal}"), "severity cannot be `fatal`", "fatal"),
     "dimension": (quality("{metric: rowCount, mustBe: 1, dimension: validity}"), "Write `conformity`", "validity"),
     "other dimension": (quality("{metric: rowCount, mustBe: 1, dimension: acuracy}"), "Perhaps `accuracy`", "acuracy"),
@@ -273,6 +339,24 @@ PROBLEMS = {
     "rule name": (quality("{name: Has Rows, metric: rowCount, mustBe: 1}"), "no usable name of a rule", "Has Rows"),
     "rule twice": (quality("{name: updated_at_required, metric: rowCount, mustBe: 1}"), "is declared twice", "updated_at_req"),
     "kept name": (quality("{name: amount_type, metric: rowCount, mustBe: 1}"), "is kept for a rule of every table", "amount_type"),
+    "method": (quality("{metric: rowCount, mustBe: 1, method: reconciliation}"), "`method` has no meaning", "method"),
+    "query of a metric": (quality('{metric: rowCount, mustBe: 1, query: "select 1"}'), "no meaning in an entry of type library", "query"),
+    "metric of a query": (
+        quality('{type: sql, name: a, query: "select 1 from ${table}", mustBe: 1, metric: rowCount}'),
+        "`metric` has no meaning in an entry of type sql", "metric"),
+    "arguments of a query": (
+        quality('{type: sql, name: a, query: "select 1 from ${table}", mustBe: 1, arguments: {where: x}}'),
+        "`arguments` has no meaning in an entry of type sql", "arguments"),
+    "unit of a query": (
+        quality('{type: sql, name: a, query: "select 1 from ${table}", mustBe: 1, unit: percent}'), "its own affair", "percent"),
+    "unit of a rule": (
+        quality("{type: custom, name: a, engine: spark-row, implementation: amount > 0, unit: percent}"),
+        "`unit` has no meaning in an entry of type custom", "percent"),
+    "engine of a metric": (quality("{metric: rowCount, mustBe: 1, engine: soda}"), "`engine` has no meaning", "soda"),
+    "threshold of a text": (quality("{type: text, description: Look., mustBe: 1}"), "no meaning in an entry of type text", "text"),
+    "severity of a text": (quality("{type: text, description: Look., severity: error}"), "`severity` has no meaning", "text"),
+    "dimension of a text": (quality("{type: text, description: Look., dimension: acuracy}"), "Perhaps `accuracy`", "acuracy"),
+    "info": (quality("{metric: rowCount, mustBe: 1, severity: info}"), "severity cannot be `info`", "info"),
     "text says nothing": (quality("{type: text}"), "says nothing", "text"),
     "limit of a batch": (
         quality("{metric: rowCount, mustBe: 1, customProperties: [{property: lakehouse, value: {max_percent: 1}}]}"),
@@ -286,6 +370,9 @@ PROBLEMS = {
         quality('{type: sql, name: a, query: "select max(amont) from ${table}", mustBe: 0}'), "Perhaps `amount`", "sql"),
     "sql statement": (
         quality('{type: sql, name: a, query: "drop table ${table}", mustBe: 0}'), "the query is no SELECT", "sql"),
+    "sql columns": (
+        quality('{type: sql, name: a, query: "select 1, 2 from ${table}", mustBe: 0}'), "returns 2 columns", "sql"),
+    "sql star": (quality('{type: sql, name: a, query: "select * from ${table}", mustBe: 0}'), "returns all columns", "sql"),
     "engine": (quality("{type: custom, name: a, engine: dbt, implementation: x}"), "engine cannot be `dbt`", "dbt"),
     "no implementation": (quality("{type: custom, name: a, engine: soda}"), "the implementation is missing", "soda"),
     "custom without name": (quality("{type: custom, engine: soda, implementation: row_count > 0}"), "needs a name", "soda"),
@@ -294,6 +381,15 @@ PROBLEMS = {
     "soda list": (quality('{type: custom, name: a, engine: soda, implementation: "- row_count > 0"}'), "not a list", "soda"),
     "soda column": (
         quality("{type: custom, name: a, engine: soda, implementation: avg(amont) > 0}"), "Perhaps `amount`", "soda"),
+    "soda severity": (soda("avg(amount): {warn: when > 1}", ", severity: error"), "only warns is no error", "soda"),
+    "soda freshness": (soda("freshness(updated_at) < 1d"), "old data never keeps", "soda"),
+    "soda filter": (soda("avg(amount) > 1: {filter: amont > 0}"), "Perhaps `amount`", "soda"),
+    "soda expression": (soda("m > 1: {m expression: sum(amont)}"), "Perhaps `amount`", "soda"),
+    "soda row": (soda("m > 1: {m expression: amount + 1}"), "not one number over all rows", "soda"),
+    "soda mixed": (soda("m > 1: {m expression: sum(amount) + amount}"), "has a value in each row", "soda"),
+    "soda subquery": (soda("m > 1: {m expression: (select max(amount) from x)}"), "reads no other rows", "soda"),
+    "row template": (spark_row("amount > ${limit}"), "`${limit}` is unknown", "spark-row"),
+    "row comment": (spark_row("amount > 0 -- or else"), "holds a comment", "spark-row"),
     "row column": (
         quality("{type: custom, name: a, engine: spark-row, implementation: amont > 0}"), "Perhaps `amount`", "spark-row"),
     "row field": (

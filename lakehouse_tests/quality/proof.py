@@ -1,0 +1,239 @@
+"""Break each rule's and each check's data in turn, and see which fail: what the proofs of `test_proof` share.
+
+A case of a row rule is one record, so that one query parses and judges the records of all cases together. A case of a batch
+check is a batch: the clean one, changed by SQL, with its own audit.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import Row as SparkRow
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+from lakehouse.quality import soda
+from lakehouse.quality.audit import Views, audit
+from lakehouse.quality.rules import row_rules
+from lakehouse.silver.parse import _violations, parse
+from lakehouse.storage.tables import literal
+
+RAW = "record string, header string, is_decoded boolean, file string, position bigint, arrived_on date"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One rule's data, broken."""
+
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """Of a row rule: path in the record (`lines.0.quantity`) → value. Begins with `^`: a path in the envelope around it,
+    or `^arrived_on`."""
+    also: tuple[str, ...] = ()
+    """Other rules that the same data necessarily breaks."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """The clean record to begin with: the first that has these values."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that breaks one check: the clean one with SQL over its typed rows; `_position` counts them from 0."""
+
+    outcome: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    keep: str = "true"
+    only_parsed: bool = False
+    """Whether what arrived is changed, and not what was folded of it."""
+    also: Mapping[str, str] = field(default_factory=dict)
+    """Other checks → their outcome, which the same data necessarily breaks."""
+
+
+def raw_frame(spark: Any, of: Contract, records: Sequence[tuple[str, Row]], envelopes: Sequence[Row] = ()) -> DataFrame:
+    """Bronze rows of named records, as they would arrive."""
+    today = datetime.now(UTC).date()
+    rows, header = [], None
+    if of.format == "csv":
+        header = _csv([column.source_name for column in of.columns], of)
+    for n, (name, record) in enumerate(records):
+        arrived: date | None = today
+        document = {key: value for key, value in record.items() if not key.startswith("^")}
+        text = _csv([document[c.source_name] for c in of.columns], of) if header else json.dumps(document)
+        if of.delivery == "changes":
+            envelope: Row = deepcopy(envelopes[0]) if envelopes else {"op": "c", "source": {"lsn": n}}
+            envelope |= {"op": "c", "before": None, "after": document}
+            for path in (path for path in record if path.startswith("^")):
+                _set(envelope, path[1:], record[path])
+            text = json.dumps(envelope)
+        elif "^arrived_on" in record:
+            arrived = record["^arrived_on"]
+        rows.append((text, header, True, name, n, arrived))
+    return spark.createDataFrame(rows, RAW)
+
+
+def _csv(values: Sequence[Any], of: Contract) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=of.csv_delimiter, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+def mutated(record: Row, changed: Mapping[str, Any]) -> Row:
+    copy = deepcopy(record)
+    for path, value in changed.items():
+        if path.startswith("^"):
+            copy[path] = value
+        else:
+            _set(copy, path, value)
+    return copy
+
+
+def _set(record: Any, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        record = record[int(part) if part.isdigit() else part]
+    record[int(last) if last.isdigit() else last] = value
+
+
+def broken_rules(spark: Any, of: Contract, records: Sequence[tuple[str, Row]], envelopes: Sequence[Row] = ()) -> Any:
+    """For each named record the rules that it breaks, those that refuse it and those that warn. One query for all."""
+    raw = raw_frame(spark, of, records, envelopes)
+    headers = [header] if of.format == "csv" and (header := _csv([c.source_name for c in of.columns], of)) else []
+    warnings = ", ".join(
+        f"case when not coalesce({rule.predicate}, true) then {literal(rule.name)} end"
+        for rule in row_rules(of)
+        if rule.severity == "warning"
+    )
+    warned = f"filter(array({warnings}), x -> x is not null)" if warnings else "cast(array() as array<string>)"
+    found = parse(raw, of, headers).selectExpr("_file", "_unreadable", "_violations", f"{warned} as warned").collect()
+    assert [row["_unreadable"] for row in found if row["_unreadable"]] == []
+    return {row["_file"]: {*row["_violations"], *row["warned"]} for row in found}
+
+
+def prove_rules(
+    spark: Any, of: Contract, clean: Sequence[Row], broken: Mapping[str, Broken], envelopes: Sequence[Row] = ()
+) -> None:
+    """Clean records break nothing; each broken one its rule and what that necessarily breaks, and nothing else."""
+    assert set(broken) == {rule.name for rule in row_rules(of)}, "every rule has its case"
+    cases = [(f"clean {n}", record) for n, record in enumerate(clean[:50])]
+    for name, case in broken.items():
+        base = next(r for r in clean if all(r.get(key) == value for key, value in case.base.items()))
+        cases.append((name, mutated(base, case.changed)))
+    found = broken_rules(spark, of, cases, envelopes)
+    expected = {name: {name, *broken[name].also} if name in broken else set() for name, _ in cases}
+    assert {k: v for k, v in found.items() if v != expected[k]} == {k: v for k, v in expected.items() if v != found[k]}
+
+
+def prove_checks(
+    spark: Any,
+    of: Contract,
+    clean: Sequence[Row],
+    broken: Mapping[str, Batch],
+    references: Mapping[str, Mapping[str, Sequence[str]]],
+    base: Mapping[str, str],
+    place: Path,
+    envelopes: Sequence[Row] = (),
+) -> None:
+    """A clean batch passes every check; each broken one fails (or warns of) its own and what that necessarily breaks, and
+    nothing else. `references` are the tables referred to, as columns and their values; `base` is SQL of columns that
+    make the batch clean today. Each case has the audit's own query and Soda's judgement; Spark answers them in few."""
+    cases = {"clean": Batch("pass"), **broken}
+    headers = [_csv([c.source_name for c in of.columns], of)] if of.format == "csv" else []
+    frame = parse(raw_frame(spark, of, [("f", row) for row in clean], envelopes), of, headers)
+    _of_all_cases(frame, of, cases, base).coalesce(1).write.parquet(str(place))
+    staged = spark.read.parquet(str(place))
+    # Most rules of records have a proof of their own; a broken one would still show in the rate of refused records.
+    shown = tuple(rule for rule in of.rules if rule.severity == "warning" or rule.max_percent is not None)
+    judged = replace(of, rules=shown)
+    with _silver(spark, references), pytest.MonkeyPatch.context() as patch:
+        views = Views("proof_case", "proof_case_folded", frozenset(references))
+        asked: list[str] = []
+        patch.setattr(soda, "_query", lambda _, text: asked.append(text) or _unanswered())
+        audit(spark, judged, views, len(clean), 1)
+        assert asked[1:] == ["select 1"], "an audit is one query"
+        answers = _answers(spark, staged, asked[0], cases)
+        found = {}
+        for name in cases:
+            patch.setattr(soda, "_query", lambda _, text, row=answers[name]: _Answer(row))
+            results = audit(spark, judged, views, len(clean), 1)
+            found[name] = {result.name: result.outcome for result in results if result.outcome != "pass"}
+    expected = {"clean": {}} | {name: {name: batch.outcome, **batch.also} for name, batch in broken.items()}
+    assert {k: v for k, v in found.items() if v != expected[k]} == {k: v for k, v in expected.items() if v != found[k]}
+
+
+def _unanswered() -> Any:
+    raise LookupError("what is asked is only looked at")
+
+
+class _Answer:
+    """The one row of a query, as Soda reads it."""
+
+    def __init__(self, row: Any) -> None:
+        self.row = row
+
+    def limit(self, _: int) -> "_Answer":
+        return self
+
+    def collect(self) -> list[Any]:
+        return [self.row]
+
+
+def _of_all_cases(frame: DataFrame, of: Contract, cases: Mapping[str, Batch], base: Mapping[str, str]) -> DataFrame:
+    """The rows of each case, told apart by `_case`."""
+    for name, expression in base.items():
+        frame = frame.withColumn(name, F.expr(expression))
+    frame = frame.selectExpr("*", f"explode(array({', '.join(map(literal, cases))})) as _case")
+    frame = frame.where(_by_case({name: batch.keep for name, batch in cases.items()}, "true"))
+    for column in dict.fromkeys(column for batch in cases.values() for column in batch.columns):
+        changed = {name: batch.columns[column] for name, batch in cases.items() if column in batch.columns}
+        frame = frame.withColumn(column, F.expr(_by_case(changed, column)))
+    frame = frame.withColumn("_is_visible", F.lit(True)).withColumn("valid_to", F.lit(None).cast("timestamp"))
+    return frame.withColumn("_violations", F.expr(_violations(of)))
+
+
+def _by_case(expressions: Mapping[str, str], otherwise: str) -> str:
+    whens = " ".join(f"when {literal(name)} then {expression}" for name, expression in expressions.items())
+    return f"case _case {whens} else {otherwise} end"
+
+
+def _answers(spark: Any, staged: DataFrame, query: str, cases: Mapping[str, Batch]) -> dict[str, Any]:
+    """What the audit's query finds of each case; ten cases at once."""
+    texts, views = [], []
+    for n, (name, batch) in enumerate(cases.items()):
+        rows, whole = staged.where(F.col("_case") == name), staged.where("_case = 'clean'")
+        folded = (whole if batch.only_parsed else rows).where("_unreadable is null")
+        for end, frame in (("", rows.where("_unreadable is null")), ("_all", rows), ("_folded", folded)):
+            frame.createOrReplaceTempView(f"proof_{n}{end}")
+            views.append(f"proof_{n}{end}")
+        texts.append(f"select {literal(name)} as _case, * from ({query.replace('proof_case', f'proof_{n}')})")
+    answers = {}
+    for first in range(0, len(texts), 10):
+        for row in spark.sql(" union all ".join(texts[first : first + 10])).collect():
+            found = row.asDict()
+            answers[found.pop("_case")] = SparkRow(**found)
+    for view in views:
+        spark.catalog.dropTempView(view)
+    return answers
+
+
+@contextmanager
+def _silver(spark: Any, tables: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[None]:
+    spark.sql("create schema if not exists silver")
+    for table, columns in tables.items():
+        arrays = ", ".join(f"split({literal('|'.join(values))}, '[|]')" for values in columns.values())
+        names = ", ".join(f"cast(row.`{i}` as string) as {name}" for i, name in enumerate(columns))
+        spark.sql(
+            f"create or replace view silver.{table} as select {names} from (select explode(arrays_zip({arrays})) as row)"
+        )
+    try:
+        yield
+    finally:
+        for table in tables:
+            spark.sql(f"drop view silver.{table}")
