@@ -14,7 +14,7 @@ from typing import Any
 from lakehouse.contracts.inference import ENOUGH, Guess, guess, snake
 from lakehouse.contracts.samples import ProfileError, Sample, read_sample
 
-__all__ = ["ProfileError", "propose"]
+__all__ = ["ProfileError", "key_rank", "propose"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ORDERING = (
@@ -97,7 +97,7 @@ def _keys(sample: Sample, names: dict[str, str], guesses: dict[str, Guess], tabl
     if not usable:
         raise ProfileError(f"{sample.file} has no column that could identify a record. Add one to the source.")
     ranked = sorted(
-        usable, key=lambda original: _key_rank(names[original], guesses[original], table, usable.index(original))
+        usable, key=lambda original: key_rank(names[original], guesses[original], table, usable.index(original))
     )
     filled = [original for original in ranked if guesses[original].required]
     for width in (1, 2, 3, 4):
@@ -124,7 +124,8 @@ def _key_notes(sample: Sample, chosen: Sequence[str]) -> list[str]:
     return notes
 
 
-def _key_rank(name: str, found: Guess, table: str, position: int) -> tuple[int, int, int]:
+def key_rank(name: str, found: Guess, table: str, position: int) -> tuple[int, int, int]:
+    """Sorts columns by how likely they identify a row of that table: by name, kind of value, and place."""
     personal = 1 if found.pii else 0
     kind = 2 if found.logical in ("timestamp", "number") else 1 if found.logical == "date" else 0
     return (0 if _named_like_key(name, table) else 1, personal + kind, position)
