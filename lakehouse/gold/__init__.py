@@ -1,4 +1,4 @@
 """Silver to gold in dbt, on pinned silver versions; then the release, and the views that readers read.
 
-Here: the dbt project as assets, releases, serving. Not here: what a model computes (the dbt project itself).
+Here: the dbt project as assets, the rows that break its tests, releases, serving. Not here: what a model computes (the dbt project itself).
 """
