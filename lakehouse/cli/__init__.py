@@ -16,6 +16,7 @@ _COMMANDS = {
     "quarantine": ("lakehouse.cli.quarantine:quarantine", "Look at refused records, decide about them, replay them."),
     "alerts": ("lakehouse.cli.alerts:alerts", "Try whether messages about what broke reach anybody."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
+    "profile": ("lakehouse.cli.profile:profile", "Measure a table; propose rules for its contract."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),
     "release": ("lakehouse.cli.release:release", "List, show and roll back releases."),
     "contract": ("lakehouse.cli.contract:contract", "Check, compare, document, export and import contracts."),

@@ -3,12 +3,14 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.contracts.model import Mask
+from lakehouse.contracts.personal import Personal, personal
 from lakehouse.contracts.values import NAME
 
 MAX_ACCEPTED = 12
@@ -22,7 +24,6 @@ _FLOAT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"(\+\d[\d ().-]{6,}|\(?\d{2,4}\)?[ .-]\d{2,4}[ .-]?\d{2,6}([ .-]\d{2,6})?)")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PREFIXED = re.compile(r"([A-Za-z]{1,8}[-_]?)\d+")
 
@@ -37,48 +38,6 @@ _OTHER_DATES = (
 )
 _CLOCKS = ((" %H:%M:%S", " HH:mm:ss"), (" %H:%M", " HH:mm"))
 
-_PII = (
-    (("email", "e_mail", "mail"), "hash"),
-    (
-        ("ssn", "social_security", "passport", "iban", "tax_number", "national_id", "card_number", "license_number"),
-        "hash",
-    ),
-    (("phone", "mobile", "telephone", "fax", "cell", "tel"), "redact"),
-    (("address", "street", "postal_address", "addr"), "redact"),
-    (("first_name", "last_name", "firstname", "lastname", "surname", "full_name", "fullname", "given_name"), "partial"),
-    (("family_name", "middle_name", "forename", "maiden_name", "contact_name", "username"), "partial"),
-    (("birth", "birthday", "birthdate", "dob", "date_of_birth"), "redact"),
-    (("ip", "ip_address", "latitude", "longitude"), "hash"),
-)
-_PEOPLE = (
-    *(
-        "customer",
-        "user",
-        "person",
-        "people",
-        "employee",
-        "member",
-        "patient",
-        "student",
-        "client",
-        "contact",
-        "passenger",
-    ),
-    *(
-        "guest",
-        "driver",
-        "owner",
-        "author",
-        "subscriber",
-        "staff",
-        "applicant",
-        "teacher",
-        "player",
-        "citizen",
-        "child",
-    ),
-)
-
 
 @dataclass(slots=True)
 class Guess:
@@ -89,8 +48,7 @@ class Guess:
     """None where it follows from the fields below."""
     options: dict[str, Any] = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
-    pii: str | None = None
-    """The mask for what looks like personal data; None where nothing does."""
+    personal: Personal | None = None
     notes: list[str] = field(default_factory=list)
     fields: dict[str, "Guess"] = field(default_factory=dict)
     """By the source's name: the fields of an object, or of the objects in an array."""
@@ -102,6 +60,11 @@ class Guess:
     unique: bool = False
     declared_required: bool | None = None
     """Whether somebody has said that it is never null, or may be; None where only values can tell."""
+
+    @property
+    def pii(self) -> Mask | None:
+        """The mask for what looks like personal data; None where nothing does."""
+        return self.personal.mask if self.personal else None
 
     @property
     def required(self) -> bool:
@@ -251,16 +214,16 @@ def _all_parse(present: Sequence[str], form: str) -> bool:
 def _integers(values: Sequence[int]) -> Guess:
     low, high = min(values), max(values)
     if low >= -(2**63) and high < 2**63:
-        return Guess("integer", "bigint", _limits(low, high))
+        return Guess("integer", "bigint", limits(low, high))
     if max(abs(low), abs(high)) < 10**38:
-        return Guess("integer", "decimal(38,0)", _limits(low, high))
+        return Guess("integer", "decimal(38,0)", limits(low, high))
     return _mixed("whole numbers of more than 38 digits")
 
 
 def _numbers(written: Sequence[str]) -> Guess:
     numbers = [float(value) for value in written]
     finite = [number for number in numbers if math.isfinite(number)]
-    limits = _limits(min(finite), max(finite)) if len(finite) == len(numbers) else {}
+    bounds = limits(min(finite), max(finite)) if len(finite) == len(numbers) else {}
     scales = [_scale(value) for value in written]
     known = [scale for scale in scales if scale is not None]
     if len(known) == len(scales) and max(known) <= 4:
@@ -269,8 +232,8 @@ def _numbers(written: Sequence[str]) -> Guess:
         precision = max(12, whole + 3 + scale)
         if precision <= 38:
             note = f"at most {max(known)} digits behind the point were seen; more than {scale} are refused"
-            return Guess("number", f"decimal({precision},{scale})", limits, notes=[note])
-    return Guess("number", "double", limits)
+            return Guess("number", f"decimal({precision},{scale})", bounds, notes=[note])
+    return Guess("number", "double", bounds)
 
 
 def _scale(value: str) -> int | None:
@@ -280,22 +243,22 @@ def _scale(value: str) -> int | None:
     return len(value.partition(".")[2]) if _DECIMAL.fullmatch(value) else None
 
 
-def _limits(low: float, high: float) -> dict[str, Any]:
+def limits(low: float, high: float) -> dict[str, Any]:
     """Limits with room above what was seen: none below zero where none was, and no tenfold of the largest."""
-    limits: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if low >= 0:
-        limits["minimum"] = 0
+        found["minimum"] = 0
     if 0 < high < 1e15:
-        limits["maximum"] = 10 ** math.ceil(math.log10(high * 10))
-    return limits
+        found["maximum"] = 10 ** math.ceil(math.log10(high * 10))
+    return found
 
 
 def _meaning(name: str, present: list[str], found: Guess, table: str) -> None:
     """Fill in what text may mean: personal data, forms, accepted values."""
-    found.pii = personal(name, present if found.physical == "string" else [], table)
-    if found.pii == "partial" and found.physical != "string":
-        found.pii = "redact"
-    if _is_code(name) or found.pii:
+    found.personal = personal(name, present if found.physical in ("string", "bigint") else [], table)
+    if found.personal and found.pii == "partial" and found.physical != "string":
+        found.personal = replace(found.personal, mask="redact")
+    if is_code(name) or found.pii:
         found.options.pop("minimum", None)
         found.options.pop("maximum", None)
     elif "maximum" in found.options or "minimum" in found.options:
@@ -314,45 +277,68 @@ def _meaning(name: str, present: list[str], found: Guess, table: str) -> None:
         if len(heads) == 1 and None not in heads:
             found.options["pattern"] = f"^{heads.pop()}[0-9]+$"
         elif not found.pii:
-            _accepted(present, found)
+            counts = Counter(present)
+            found.accepted = accepted(counts)
+            if found.accepted:
+                found.notes.append(enumerated(counts))
+            elif pattern := shape_pattern(present):
+                found.options["pattern"] = pattern
 
 
-def _accepted(present: list[str], found: Guess) -> None:
-    counts = Counter(present)
-    if len(counts) <= MAX_ACCEPTED and len(counts) <= len(present) / 10 and max(map(len, counts)) <= 60:
-        found.accepted = sorted(counts)
-        rarest = min(counts.values())
-        found.notes.append(f"{len(counts)} different values in {len(present)} records, the rarest {rarest} times")
+def accepted(counts: Mapping[str, int]) -> list[str]:
+    """The values of a column with these, each with how often, where they look like an enumeration; else none."""
+    records = sum(counts.values())
+    is_closed = records >= ENOUGH and len(counts) <= MAX_ACCEPTED and len(counts) <= records / 10
+    return sorted(counts) if is_closed and max(map(len, counts)) <= 60 else []
 
 
-def _is_code(name: str) -> bool:
+def enumerated(counts: Mapping[str, int]) -> str:
+    """What speaks for an enumeration, for a person."""
+    return (
+        f"{len(counts)} different values in {sum(counts.values()):,} records, the rarest {min(counts.values()):,} times"
+    )
+
+
+def shape(text: str, is_collapsed: bool = False) -> str:
+    """The form of a text: `A` for a capital letter, `a` for another, `9` for a digit, other signs as they are. Collapsed: a
+    run of them is one with a plus."""
+    form = "".join(map(_sign, text))
+    return (
+        re.sub(r"A+|a+|9+", lambda run: run.group()[0] + "+" * (len(run.group()) > 1), form) if is_collapsed else form
+    )
+
+
+def _sign(sign: str) -> str:
+    if sign.isalpha():
+        return "A" if sign.isupper() else "a"
+    return "9" if sign.isdecimal() else sign
+
+
+def shape_pattern(present: Sequence[str]) -> str | None:
+    """The pattern (a regular expression) that all values share, where they all have one form of letters and digits, such as
+    `^[A-Z][0-9]{3}-[0-9]{4}$`. None for words, and for forms of many parts."""
+    forms = [re.findall(r"A+|a+|9+|.", shape(value), re.DOTALL) for value in present]
+    kinds = {tuple(run[0] for run in form) for form in forms}
+    if len(kinds) != 1 or not 1 <= len(forms[0]) <= 8 or "9" not in next(iter(kinds)) or not _is_ascii(present):
+        return None
+    parts = []
+    for runs in zip(*forms, strict=True):
+        lengths = {len(run) for run in runs}
+        if runs[0][0] in _CLASSES:
+            many = "" if lengths == {1} else f"{{{lengths.pop()}}}" if len(lengths) == 1 else "+"
+            parts.append(_CLASSES[runs[0][0]] + many)
+        else:
+            parts.append(re.escape(runs[0]) if runs[0] not in "- " else runs[0])
+    return f"^{''.join(parts)}$"
+
+
+_CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
+
+
+def _is_ascii(present: Sequence[str]) -> bool:
+    return all(value.isascii() and value.isprintable() for value in present)
+
+
+def is_code(name: str) -> bool:
     """Whether a number names something rather than measures it: limits would say nothing."""
     return bool(re.search(r"(^|_)(id|key|code|number|no|nr|zip|year|uuid|sku|upc|ean|lsn)$", name))
-
-
-def personal(name: str, present: Sequence[str], table: str) -> str | None:
-    """The mask for a column that seems to hold personal data, judged by its name and by its values."""
-    words = name.split("_")
-    for known, mask in _PII:
-        for word in known:
-            if word == name or word in words or ("_" in word and word in name):
-                return mask if not _of_a_thing(words, table) else None
-    if "name" in words and (any(person in words for person in _PEOPLE) or (name == "name" and _of_people(table))):
-        return "partial"
-    if present:
-        if sum(bool(_EMAIL.fullmatch(value)) for value in present) >= len(present) / 2:
-            return "hash"
-        phones = [value for value in present if _PHONE.fullmatch(value) and 7 <= sum(map(str.isdigit, value)) <= 15]
-        if len(phones) >= len(present) / 2 and not any(_times([value]) for value in phones[:20]):
-            return "redact"
-    return None
-
-
-def _of_a_thing(words: list[str], table: str) -> bool:
-    """`email_count` and `phone_model` are about e-mails and phones, not a person's own."""
-    return words[-1] in ("count", "type", "model", "status", "sent", "opened", "verified", "flag", "category", "total")
-
-
-def _of_people(table: str) -> bool:
-    words = table.split("_")
-    return any(word.rstrip("s") in _PEOPLE or word in _PEOPLE for word in words)

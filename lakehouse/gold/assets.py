@@ -11,11 +11,12 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from packaging.version import Version
 from pydantic import Field as ConfigField
+from pyspark.errors import PySparkException
 
 from lakehouse.bronze.assets import TRANSIENT, table_schema
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.resource import Engine
-from lakehouse.gold import checks
+from lakehouse.gold import checks, failures
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.dbt_process import PARENT
@@ -195,6 +196,8 @@ def _build(
                     event = checks.described(event, result)
             if isinstance(event, dg.Output):
                 event = _described(event, context, spark, manifest, translator, sources, invocation.target_path, here)
+            if isinstance(event, dg.AssetCheckResult) and not event.passed:
+                event = _with_failing_rows(event, context, spark, manifest, contracts, invocation.target_path, here)
             yield event
     except Exception as problem:
         has_engine_died = engine.remote_url != url
@@ -319,6 +322,36 @@ def _described(
     if node["config"]["materialized"] != "view":
         metadata["dagster/row_count"] = int(spark.table(relation).count())
     return event.with_metadata({**event.metadata, **metadata})
+
+
+def _with_failing_rows(
+    event: dg.AssetCheckResult,
+    context: dg.AssetExecutionContext,
+    spark: Any,
+    manifest: Mapping[str, Any],
+    contracts: Mapping[str, Contract],
+    target: Path,
+    here: Settings,
+) -> dg.AssetCheckResult:
+    """The event of a failed test, with the first of its rows; more of them are kept in `failures.FAILURES`."""
+    node = manifest["nodes"].get(str(event.metadata["unique_id"].value), {})
+    try:
+        query = failures.compiled_query(node, target)
+        rows = failures.failing_rows(spark, query, node, manifest, contracts)
+        failures.remember(spark, here.storage_dir, node["name"], rows, context.run_id)
+    except (PySparkException, OSError, KeyError) as problem:  # the verdict stands, whether its rows can be had or not
+        context.log.warning(f"The rows that break {event.check_name} cannot be shown: {problem}")
+        return event
+    records = [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in rows[: failures.SHOWN]]
+    metadata = {**event.metadata, "failing_rows": dg.MetadataValue.table(records)} if records else event.metadata
+    return dg.AssetCheckResult(
+        asset_key=event.asset_key,
+        check_name=event.check_name,
+        passed=event.passed,
+        severity=event.severity,
+        description=event.description or node.get("description"),
+        metadata=metadata,
+    )
 
 
 def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.AssetsDefinition:

@@ -47,6 +47,16 @@ def test_which_builds_start_from_nothing(config: GoldConfig, last: Release | Non
     assert "since" not in told(arguments)
 
 
+def test_unit_tests_are_no_part_of_a_build() -> None:
+    for last in (None, release(1, code="a")):
+        arguments = dbt_args(GoldConfig(), last, "a")
+        assert arguments[arguments.index("--exclude-resource-type") + 1] == "unit_test"
+    units = {test["name"] for test in dbt.manifest(settings())["unit_tests"].values()}
+    assert units
+    (gold,) = (asset for asset in gold_assets(load_all(settings()), settings()) if asset.op.name == "gold")
+    assert not units & {key.name for key in gold.check_keys}
+
+
 def test_the_reason_is_what_dbt_said_and_not_its_command() -> None:
     problem = RuntimeError(
         f"The dbt CLI process with command\n\n`dbt build {'x' * 900}`\n\nfailed with exit code `1`.\n\n"

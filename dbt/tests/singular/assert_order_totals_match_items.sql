@@ -1,4 +1,4 @@
--- What an order says it costs is what its lines add up to.
+-- What an order says it costs is what its lines add up to, and it has as many as it says.
 with orders as (
     select * from {{ ref('fct_orders') }}
 ),
@@ -15,8 +15,11 @@ items_by_order as (
 select
     order_id,
     orders.total_price,
-    items_by_order.sales_value
+    items_by_order.sales_value,
+    orders.item_count,
+    items_by_order.items
 from orders
 full outer join items_by_order using (order_id)
 where orders.total_price is null
     or orders.total_price <> coalesce(items_by_order.sales_value, 0)
+    or orders.item_count <> coalesce(items_by_order.items, 0)
