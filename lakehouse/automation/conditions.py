@@ -2,13 +2,13 @@
 
 These react to materializations, whoever made them: the sensor of landing, a schedule, a backfill, a hand in the UI. What no
 materialization tells is for `pending_work`: files in landing, a contract or a model that changed, a decision about a batch
-that is held back, a run that died. It also takes up what these missed, for they react to what is new between two looks:
-what is new in the very look after a request is lost to them (Dagster resets and sets a condition in one, and the reset wins).
+that is held back, a run that died. It also takes up what these missed, for they react to what is new between two looks: where
+nobody looked yet (the first start, a condition that is new), there is nothing to compare with.
 
 Why not Dagster's own conditions:
 
 - `eager()` asks for what is missing, looks at the newest partition alone, and is reset by every materialization: a file
-  that bronze takes while silver is under way would wait for the next one.
+  that bronze takes while silver is under way would wait for the next one. See `_until_asked`.
 - `all_deps_blocking_checks_passed()` takes a check that warns for one that failed, and a check without a result for one that
   did not pass; rules that are broken below their threshold warn, so it would hold gold for ever. It guards bronze here, whose
   checks do not warn when they block. Silver needs no guard: every blocking check of it is asked by the step that makes the
@@ -46,8 +46,15 @@ CHANGED = (
 """A table has a new batch. `lakehouse run` does what follows by itself, and so does a run of both: what they leave undone is
 taken up by `pending_work`."""
 
+
+def _until_asked(news: Any) -> Any:
+    """From `news` on until a run is asked for. Where both come in one look, the news is younger than the request, whose run
+    may have begun without it: it stands. (Dagster's `since` would let the request win.)"""
+    return news.since(When.newly_requested() & ~news)
+
+
 SILVER_FOLLOWS_BRONZE = (
-    When.any_deps_match(CHANGED).allow(_BRONZE).since(When.newly_requested()).with_label("bronze has a new batch")
+    _until_asked(When.any_deps_match(CHANGED).allow(_BRONZE)).with_label("bronze has a new batch")
     # Several runs of a backfill are one batch; and references are audited against the newest rows.
     & ~When.any_deps_in_progress()
     # In one run, a table that is held back would take with it those that refer to it.
@@ -71,7 +78,7 @@ def gold_follows_silver(tables: Iterable[str], last: dg.AssetKey) -> dg.Automati
     has_news = _any(When.asset_matches(key, CHANGED) for key in keys)
     is_coming = _any(When.asset_matches(key, When.in_progress() | When.will_be_requested()) for key in keys)
     return (
-        has_news.since(When.newly_requested()).with_label("silver has a new batch")
+        _until_asked(has_news).with_label("silver has a new batch")
         & ~is_coming.with_label("more of silver is under way")
         & ~When.asset_matches(last, When.in_progress())
     ).with_label("gold follows silver")

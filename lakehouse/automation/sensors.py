@@ -174,8 +174,8 @@ def _news(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: Pl
     if run.title == GOLD:
         upstream = [dg.AssetKey(["silver", table]) for table in dbt.tables_read(here, contracts)]
         batches = list(releases.silver_now(spark, dict(contracts))[1].values())
-        decided = _decided_release(spark)
-        moments = [dbt.changed_at(here), decided.at.timestamp() if decided and decided.at else 0.0]
+        last = _decided_release(spark)
+        moments = [dbt.changed_at(here), last.at.timestamp() if last and last.at else 0.0]
     else:
         of = contracts[_table_of(run)]
         upstream = [dg.AssetKey(["bronze", of.table])]

@@ -23,12 +23,10 @@ def read_timetable(document: Document, place: Where, settings: dict[str, Any], c
     if not isinstance(value, dict):
         document.add(where, f"schedule cannot be `{value}`", 'Write `schedule: {timezone: Europe/Berlin, at: "06:30"}`')
         return Timetable()
+    before = len(document.problems)
     for key in value:
         if key not in _TIMETABLE:
             document.add((*where, key), f"`{key}` is unknown to schedule", choose(key, _TIMETABLE))
-    if cadence is None:
-        remedy = "Add the SLA `frequency` (`value: 1` and `unit: h`, d or w), or remove `schedule`"
-        document.add(where, "a schedule without a frequency starts nothing", remedy)
     zone, at, catch_up = value.get("timezone", "UTC"), value.get("at"), value.get("catch_up", False)
     if zone not in available_timezones():
         remedy = choose(zone, sorted(available_timezones())) if isinstance(zone, str) else "Write a name"
@@ -45,6 +43,9 @@ def read_timetable(document: Document, place: Where, settings: dict[str, Any], c
     if not isinstance(catch_up, bool):
         document.add((*where, "catch_up"), f"catch_up cannot be `{catch_up}`", "Write true or false")
         catch_up = False
+    if cadence is None and len(document.problems) == before:
+        remedy = "Add the SLA `frequency` (`value: 1` and `unit: h`, d or w), or remove `schedule`"
+        document.add(where, "a schedule without a frequency starts nothing", remedy)
     return Timetable(timezone=zone, at=at, catch_up=catch_up)
 
 

@@ -57,12 +57,13 @@ class History:
         """A run of these assets (of one with partitions: of its newest) that has begun and not ended; its id."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
         selection = frozenset(dg.AssetKey(key.split("/")) for key in keys)
-        days = {self.graph.get(key).partitions_def for key in selection} - {None}
+        grains = {self.graph.get(key).partitions_def for key in selection} - {None}
+        day = next((grain.get_last_partition_key() for grain in grains), None)
         run = self.instance.create_run_for_job(
             job.get_subset(asset_selection=selection),
             asset_selection=selection,
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/partition": day.get_last_partition_key() for day in days},
+            tags={"dagster/partition": day} if day else None,
         )
         return run.run_id
 

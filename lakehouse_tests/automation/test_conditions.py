@@ -9,7 +9,7 @@ import pytest
 from lakehouse.automation.conditions import BUILD
 from lakehouse.automation.instance import STARTED_BY
 from lakehouse.definitions import build
-from lakehouse.settings import settings
+from lakehouse.settings import Settings
 from lakehouse_tests.automation.history import History
 
 ORDERS, PAYMENTS, CUSTOMERS = "shopify_orders", "stripe_payments", "stripe_customers"
@@ -17,8 +17,10 @@ NOTHING: set[str] = set()
 
 
 @pytest.fixture(scope="module")
-def definitions(lakehouse_home: Path) -> dg.Definitions:
-    return build(settings())
+def definitions(lakehouse_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    landing = tmp_path_factory.mktemp("landing")
+    (landing / "shopify" / "orders" / "2026-01-01").mkdir(parents=True)
+    return build(Settings(home=lakehouse_home, landing=str(landing)))
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_silver_follows_bronze_and_a_whole_gold_with_its_release_follows_silver(
 
 
 def test_a_step_that_found_nothing_new_starts_nothing(history: History) -> None:
-    history.made(f"bronze/{ORDERS}", f"bronze/{PAYMENTS}", batch=1)
+    history.made(f"bronze/{ORDERS}", batch=1)
     history.made(f"silver/{CUSTOMERS}", batch=1)
     assert history.requested() == NOTHING
 
@@ -118,15 +120,16 @@ def test_a_run_that_does_what_follows_itself_starts_nothing_more(history: Histor
 
 
 def test_a_stretch_of_days_is_one_batch_of_silver(history: History) -> None:
-    first = history.begun(f"bronze/{ORDERS}")
     history.made(f"bronze/{ORDERS}", batch=2, days=3)
+    second = history.begun(f"bronze/{ORDERS}")
     assert history.requested() == NOTHING, "another run of the table is under way"
-    history.ended(first)
+    history.ended(second)
     assert history.requested() == silver(history, ORDERS)
 
 
 def test_a_table_waits_for_one_that_it_refers_to_and_is_not_in_one_run_with_it(history: History) -> None:
-    history.made(f"bronze/{ORDERS}", f"bronze/{CUSTOMERS}", batch=2)
+    for table in (ORDERS, CUSTOMERS):
+        history.made(f"bronze/{table}", batch=2)
     assert history.requested() == silver(history, CUSTOMERS)
     under_way = history.begun(*silver(history, CUSTOMERS))
     assert history.requested() == NOTHING
@@ -152,7 +155,7 @@ def test_dagsters_own_condition_takes_a_warning_for_a_failure() -> None:
     """Why gold does not ask for `all_deps_blocking_checks_passed`: rules broken below their threshold warn."""
 
     @dg.asset(check_specs=[dg.AssetCheckSpec("rule", asset="table", blocking=True)])
-    def table() -> dg.MaterializeResult[None]:
+    def table() -> dg.MaterializeResult:
         warned = dg.AssetCheckResult(check_name="rule", passed=False, severity=dg.AssetCheckSeverity.WARN)
         return dg.MaterializeResult(check_results=[warned])
 
