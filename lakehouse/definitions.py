@@ -29,7 +29,6 @@ def build(config: Settings) -> dg.Definitions:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies and links to code: once an asset
         assets: Sequence[Any] = [
-            *after_assets(contracts.values()),
             *bronze_assets(list(contracts.values()), starts),
             *silver_assets(list(contracts.values())),
             *gold_assets(contracts, config),
@@ -38,7 +37,7 @@ def build(config: Settings) -> dg.Definitions:
         assets = with_conditions(dg.with_source_code_references(assets), contracts, config)
     all_jobs = jobs(contracts)
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *after_assets(contracts.values())],
         jobs=all_jobs,
         sensors=[pending_work, follow_up(), *source_health(contracts), quarantine_ageing, alerts],
         schedules=[*schedules(contracts, all_jobs, starts), maintenance_schedule()],

@@ -24,12 +24,16 @@ def is_left(
 ) -> bool:
     """Whether the conditions are to start `key`: something upstream of it was materialized since it was last started, by
     somebody who does not do what follows. Not for ever; but where they were turned off, somebody wants to start it himself.
+    Also where they have just started it: they look while `pending_work` looks.
 
     `now` in seconds since 1970.
     """
     if is_off:
         return True
     last = _last_start(instance, key)
+    run = instance.get_run_by_id(last.run_id) if last else None
+    if run is not None and not run.is_finished:
+        return True
     for event in filter(None, (_last_materialization(instance, one) for one in upstream)):
         is_new = last is None or event.storage_id > last.storage_id
         if is_new and now - event.timestamp < REACTS_WITHIN_SECONDS and not _is_by(instance, event.run_id, STARTED_BY):

@@ -40,7 +40,7 @@ BY_SENSOR = {"lakehouse/started_by": "sensor"}
 
 
 def unsettled(
-    here: Settings, contracts: Mapping[str, Contract], today: str, has_gold: bool = True, said: Any = None
+    here: Settings, contracts: Mapping[str, Contract], today: str, has_gold: bool = True, said: Sequence[Any] = ()
 ) -> str | None:
     """A digest of all that decides what is pending, told without the engine: names and times in landing, the newest
     commits of the tables, contracts and dbt's files, the day, and what was `said` of the sources. None where landing or
@@ -48,7 +48,7 @@ def unsettled(
     """
     if "://" in here.storage_dir or not can_list(here.landing_dir):
         return None
-    parts: list[Any] = [today, said, dbt.checksum(here) if has_gold and dbt.buildable_marts(here, contracts) else None]
+    parts: list[Any] = [today, *said, dbt.checksum(here) if has_gold and dbt.buildable_marts(here, contracts) else None]
     for contract in contracts.values():
         tables = (contract.bronze_table, contract.state_table)
         landed = _digest(landed_files(here.landing_dir, contract))

@@ -90,10 +90,4 @@ def test_whatever_decides_what_is_pending_changes_the_digest(home: Settings) -> 
         seen.add(unsettled(home, contracts, "2026-01-01"))
     assert len(seen) == 5
     assert unsettled(home, contracts, "2026-01-01") in seen
-    assert unsettled(home.model_copy(update={"landing": "s3a://bucket"}), contracts, "2026-01-01") is None
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as found:
-        yield found
+    assert unsettled(home.model_copy(update={"landing": "hdfs://host/landing"}), contracts, "2026-01-01") is None
