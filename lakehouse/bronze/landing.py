@@ -125,7 +125,10 @@ def _s3_infos(folder: str, is_recursive: bool) -> list[fs.FileInfo]:
     path = folder.split("://", 1)[1]
     try:
         selector = fs.FileSelector(path, allow_not_found=True, recursive=is_recursive)
-        found: list[fs.FileInfo] = _s3(settings().s3_endpoint).get_file_info(selector)
+        store = _s3(settings().s3_endpoint)
+        found: list[fs.FileInfo] = store.get_file_info(selector)
+        if not found and store.get_file_info(path.split("/")[0]).type == fs.FileType.NotFound:
+            raise OSError("there is no such bucket")
     except OSError as problem:
         raise LandingError(
             f"{folder} cannot be listed: {str(problem)[:300]}. Check the bucket, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
