@@ -56,12 +56,12 @@ def look(
     is_old = result.outcome != "pass"
     at = oldest + contract.quarantine_warn.total_seconds() if oldest else None
     known[contract.table] |= {"is_old": is_old, "due": at}
-    key, found = f"quarantine of silver/{contract.table}", list[Alert]()
+    key, found = f"silver/{contract.table}.{QUARANTINE_AGE}", list[Alert]()
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     if is_old and key not in memory.broken:
         memory.broken[key] = moment
         found.append(
-            Alert("broken", key, f"Expected {result.threshold}. {result.description}", (contract.owner,), at=moment)
+            Alert("warning", key, f"Expected {result.threshold}. {result.description}", (contract.owner,), at=moment)
         )
     elif not is_old and key in memory.broken:
         del memory.broken[key]

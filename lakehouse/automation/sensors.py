@@ -112,7 +112,7 @@ def _decided_release(spark: Any) -> releases.Release | None:
 
 def _thresholds(contract: Contract) -> Any:
     """What holds a batch back: whoever loosens it wants the batch tried again."""
-    return contract.max_quarantined_percent, contract.rules, contract.checks
+    return contract.max_quarantined_percent, contract.rules, contract.checks, contract.score
 
 
 def _loaded(contracts: Mapping[str, Contract], graph: Any) -> tuple[dict[str, Contract], str]:

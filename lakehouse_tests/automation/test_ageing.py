@@ -55,7 +55,7 @@ def test_old_records_are_told_by_check_and_alert_once_and_that_nobody_waits_any_
     check, alerts = look(spark, shop.of, known, memory, time.time())
     assert check is not None
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert [(alert.status, alert.key) for alert in alerts] == [("broken", f"quarantine of silver/{shop.of.table}")]
+    assert [(alert.status, alert.key) for alert in alerts] == [("warning", f"silver/{shop.of.table}.quarantine_age")]
     assert "expected" in alerts[0].text.lower()
     assert "lakehouse quarantine list" in alerts[0].text
     _, alerts = look(spark, shop.of, known, memory, time.time())
