@@ -137,10 +137,16 @@ def _has_partitions(run: Planned, graph: Any) -> bool:
 
 
 def _left(
-    spark: Any, here: Settings, contracts: Mapping[str, Contract], runs: Sequence[Planned], instance: Any, now: float
+    spark: Any,
+    here: Settings,
+    contracts: Mapping[str, Contract],
+    runs: Sequence[Planned],
+    instance: Any,
+    now: float,
+    is_off: bool,
 ) -> set[str]:
     """Titles of the runs that the conditions are to start."""
-    is_off, found = handover.is_off(instance), set[str]()
+    found = set[str]()
     for run in runs:
         if run.title == GOLD:
             upstream = [dg.AssetKey(["silver", table]) for table in dbt.tables_read(here, contracts)]
@@ -231,7 +237,8 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
         told += "" if has_gold else " dbt's models have changed: reload the code location, and gold is built."
     except dbt.DbtError as problem:
         has_gold, told = False, f"{told} Gold waits: {str(problem)[:300]}"
-    said = sources.said(instance, here, contracts.values(), now)
+    is_off = handover.is_off(instance)
+    said = [is_off, *sources.said(instance, here, contracts.values(), now)]
     seen = unsettled(here, contracts, datetime.now(UTC).date().isoformat(), has_gold, said)
     if seen is not None and seen == context.cursor:
         return dg.SensorResult(skip_reason=f"Nothing has changed since the last look.{told}", cursor=seen)
@@ -243,10 +250,10 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
         told += f" Files are still being written: {', '.join(pending.growing)}."
     told += "".join(f" Files of {table} wait: {why}." for table, why in pending.waiting.items())
     runs = [run for run in plan_runs(pending, contracts, context.repository_def) if _has_partitions(run, graph)]
-    if left := _left(spark, here, contracts, runs, instance, now):
-        seen = None  # should the conditions miss it, nothing else would tell
-        is_off = f", which is off: {', '.join(sorted(left))}" if handover.is_off(instance) else ""
-        told += f" Left to `{CONDITIONS}`{is_off or ': ' + ', '.join(sorted(left))}."
+    if left := _left(spark, here, contracts, runs, instance, now, is_off):
+        told += f" Left to `{CONDITIONS}`{', which is off' if is_off else ''}: {', '.join(sorted(left))}."
+        # Should the conditions miss it, nothing else would tell.
+        seen = seen if is_off else None
     mine = handover.without(runs, left)
     keys = {run.title: run_key(spark, here, contracts, run) for run in mine}
 
