@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test test-contracts lint unit soak bench bench-changes lock clean
+.PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -52,6 +52,9 @@ $(DATACONTRACT)/ready: Makefile | setup
 
 test-contracts: setup $(DATACONTRACT)/ready ## The public `datacontract` command line accepts every contract of ours
 	$(BIN)/pytest -v -m datacontract lakehouse_tests/contracts
+
+graph: setup ## Write the graph that the tests expect anew (lakehouse_tests/graph.txt); read the difference
+	$(BIN)/python -m lakehouse_tests.graph
 
 soak: setup ## Long runs at random moments and with random data; each prints its seed, and SOAK_SEED repeats one
 	$(BIN)/pytest -q -s -m soak

@@ -6,10 +6,13 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse.automation.ageing import quarantine_ageing
 from lakehouse.automation.alerts.sensor import alerts
+from lakehouse.automation.conditions import follow_up, with_conditions
 from lakehouse.automation.maintenance import maintenance_assets, maintenance_schedule
 from lakehouse.automation.schedules import jobs, schedules
 from lakehouse.automation.sensors import pending_work
+from lakehouse.automation.sources import after_assets, source_health
 from lakehouse.bronze.assets import bronze_assets, first_periods
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.resource import Engine
@@ -31,12 +34,12 @@ def build(config: Settings) -> dg.Definitions:
             *gold_assets(contracts, config),
             *maintenance_assets(contracts, config),
         ]
-        assets = dg.with_source_code_references(assets)
+        assets = with_conditions(dg.with_source_code_references(assets), contracts, config)
     all_jobs = jobs(contracts)
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *after_assets(contracts.values())],
         jobs=all_jobs,
-        sensors=[pending_work, alerts],
+        sensors=[pending_work, follow_up(), *source_health(contracts), quarantine_ageing, alerts],
         schedules=[*schedules(contracts, all_jobs, starts), maintenance_schedule()],
         resources={"engine": Engine(), "dbt_cli": dbt_resource(config)},
         # Small steps of one shared engine: a process each would cost more than the work itself.

@@ -23,7 +23,7 @@ def _place(text: str) -> str:
     """A storage URL as it is; a local folder as an absolute path: the engine has another working directory."""
     text = text.removeprefix("file://")
     if "://" in text:
-        return text.rstrip("/")
+        return text.rstrip("/").replace("s3://", "s3a://", 1)  # as Hadoop calls it
     return str(Path(text).expanduser().absolute())
 
 
@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     """Where source files arrive: `<landing>/<source>/<table>/<arrival day>/…`. Default `<home>/landing`."""
     landing_settle_seconds: float = 2
     """A file that changed less than so many seconds ago may still be being written: it waits."""
+    s3_endpoint: str | None = None
+    """`http(s)://host:port` of the object store behind `s3a://…`, where it is not Amazon's. The login is AWS's own, from the
+    environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`)."""
     storage: str | None = None
     """Where tables live. On a cluster, a place that engine and clients both see. Default `<home>/warehouse`."""
     contracts: Annotated[tuple[Path, ...], NoDecode] = ()
@@ -96,6 +99,10 @@ class Settings(BaseSettings):
     @property
     def storage_dir(self) -> str:
         return _place(self.storage or str(self.home / "warehouse"))
+
+    @property
+    def reads_s3(self) -> bool:
+        return self.landing_dir.startswith("s3a://")
 
     @property
     def jars_dir(self) -> Path:

@@ -1,11 +1,11 @@
 """What there is to do, told from landing, the notes of commits, and the last release."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from lakehouse.bronze.landing import landed_files, settled
+from lakehouse.bronze.landing import LandedFile, landed_files, settled
 from lakehouse.bronze.partitions import floor, next_period, periods
 from lakehouse.bronze.taken import files_taken, pending_files
 from lakehouse.contracts.model import Contract, Partition
@@ -33,6 +33,8 @@ class Pending:
     """Table → files with an arrival day in the future; they wait for their day."""
     growing: dict[str, int] = field(default_factory=dict)
     """Table → files that are still being written; they wait for the next look."""
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Table → why none of its files is taken now."""
     outdated: list[str] = field(default_factory=list)
     """Tables with rows that were made by an older contract; a rebuild makes them anew."""
 
@@ -41,14 +43,24 @@ class Pending:
         return not self.bronze and not self.silver and self.gold is None
 
 
-def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contract], with_gold: bool = True) -> Pending:
-    """Reads names in landing and the notes of commits; changes nothing."""
+def find_pending(
+    spark: Any,
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    with_gold: bool = True,
+    why_not: Callable[[Contract, Sequence[LandedFile]], str | None] = lambda *_: None,
+) -> Pending:
+    """Reads names in landing and the notes of commits; changes nothing.
+
+    `why_not`: why these files of a table are to wait; None where they are not.
+    """
     today = datetime.now(UTC).date()
     bronze: dict[str, list[date]] = {}
     files: dict[str, int] = {}
     landed_days: dict[str, list[date]] = {}
     unreachable: dict[str, int] = {}
     growing: dict[str, int] = {}
+    waiting: dict[str, str] = {}
     silver = []
     taken = files_taken(spark)
     for contract in contracts.values():
@@ -62,6 +74,8 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
         if ahead := [file for file in pending if file.arrived_on > today]:
             unreachable[contract.table] = len(ahead)
         pending = [file for file in pending if file.arrived_on <= today]
+        if pending and (reason := why_not(contract, pending)):
+            waiting[contract.table], pending = reason, []
         if pending:
             bronze[contract.table] = sorted({file.arrived_on for file in pending})
             files[contract.table] = len(pending)
@@ -76,6 +90,7 @@ def find_pending(spark: Any, settings: Settings, contracts: Mapping[str, Contrac
         gold=gold_reason(spark, settings, dict(contracts), silver) if with_gold else None,
         unreachable=unreachable,
         growing=growing,
+        waiting=waiting,
         outdated=[contract.table for contract in contracts.values() if is_outdated(spark, contract)],
     )
 

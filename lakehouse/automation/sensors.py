@@ -1,6 +1,11 @@
-"""The sensor that does by itself what `lakehouse run` does by hand: it starts the runs for whatever is pending."""
+"""The sensor of what no materialization tells: it starts the runs for files in landing, and for whatever else is pending.
+
+It looks at what is, not at what happened: a file, a contract, a model or a decision that is new, what a run that died left
+undone, and what the automation conditions (`conditions`) missed. What these are about to start is left to them.
+"""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,10 +13,13 @@ from typing import Any
 import dagster as dg
 from filelock import Timeout
 
+from lakehouse.automation import handover, sources
+from lakehouse.automation.conditions import BY_CONDITIONS
+from lakehouse.automation.conditions import SENSOR as CONDITIONS
 from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, run_lock, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
-from lakehouse.bronze.landing import landed_files
+from lakehouse.bronze.landing import LandingError, can_list, landed_files
 from lakehouse.bronze.taken import FILES
 from lakehouse.contracts.changes import rows_digest
 from lakehouse.contracts.loader import load_all
@@ -22,7 +30,7 @@ from lakehouse.gold import release as releases
 from lakehouse.settings import Settings, settings
 from lakehouse.silver.decisions import DECISIONS, standing
 from lakehouse.silver.refine import pending_batch
-from lakehouse.storage.notes import local_log
+from lakehouse.storage.notes import newest_commit
 
 INTERVAL_SECONDS = 10
 """From a file to its readers are three runs, one look after the other. A look at what has not changed asks no engine."""
@@ -31,29 +39,27 @@ BY_SENSOR = {"lakehouse/started_by": "sensor"}
 """Tag of the runs that the sensor asks for."""
 
 
-def unsettled(here: Settings, contracts: Mapping[str, Contract], today: str, has_gold: bool = True) -> str | None:
+def unsettled(
+    here: Settings, contracts: Mapping[str, Contract], today: str, has_gold: bool = True, said: Sequence[Any] = ()
+) -> str | None:
     """A digest of all that decides what is pending, told without the engine: names and times in landing, the newest
-    commits of the tables, contracts and dbt's files, and the day. None where landing or storage are no local folders.
+    commits of the tables, contracts and dbt's files, the day, and what was `said` of the sources. None where landing or
+    storage can be told by the engine alone.
     """
-    if "://" in here.landing_dir or "://" in here.storage_dir:
+    if "://" in here.storage_dir or not can_list(here.landing_dir):
         return None
-    parts: list[Any] = [today, dbt.checksum(here) if has_gold and dbt.buildable_marts(here, contracts) else None]
+    parts: list[Any] = [today, *said, dbt.checksum(here) if has_gold and dbt.buildable_marts(here, contracts) else None]
     for contract in contracts.values():
         tables = (contract.bronze_table, contract.state_table)
         landed = _digest(landed_files(here.landing_dir, contract))
         parts.append((contract.table, rows_digest(contract), contract.file.stat().st_mtime_ns, landed))
-        parts.append([_newest_commit(table) for table in tables])
-    parts.append([_newest_commit(table) for table in (FILES, releases.RELEASES, DECISIONS)])
+        parts.append([newest_commit(table) for table in tables])
+    parts.append([newest_commit(table) for table in (FILES, releases.RELEASES, DECISIONS)])
     return _digest(parts)
 
 
 def _digest(told: Any) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
-
-
-def _newest_commit(table: str) -> str | None:
-    log = local_log(table)
-    return max((path.name for path in log.glob("*.json")), default=None) if log is not None else None
 
 
 def next_wave(
@@ -81,27 +87,32 @@ def run_key(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: 
     layer, table = run.assets[0].path[0], run.assets[0].path[-1]
     takes: Any
     if run.title == GOLD:
-        # A release put back in force, or resumed, is a reason to build on the same silver again.
-        decided = (*releases.IN_FORCE, "resumed")
-        last = next((event for event in releases.events(spark) if event.status in decided), None)
+        last = _decided_release(spark)
         takes = (releases.silver_now(spark, dict(contracts)), dbt.checksum(here), last and (last.status, last.at))
     elif layer == "bronze":
         landed = landed_files(here.landing_dir, contracts[table], spark)
         takes = (_digest(landed), rows_digest(contracts[table]), contracts[table].rewritten_files)
     else:
-        of = contracts[run.title.removeprefix("silver ")]
-        # A batch held for what it refers to is tried again when the other table has changed.
-        others = [
-            contracts[name] for name in sorted({check.reference_table or "" for check in of.checks} & set(contracts))
-        ]
-        made = standing(spark, of)
-        takes = ([pending_batch(spark, table) for table in (of, *others)], rows_digest(of), _thresholds(of), made)
+        of = contracts[_table_of(run)]
+        batches = [pending_batch(spark, table) for table in (of, *_referred(of, contracts))]
+        takes = (batches, rows_digest(of), _thresholds(of), standing(spark, of))
     return f"{run.title}:{_digest(takes)}"
+
+
+def _referred(of: Contract, contracts: Mapping[str, Contract]) -> list[Contract]:
+    """Tables that it refers to: a batch held for what is missing there is tried again when they have changed."""
+    return [contracts[name] for name in sorted({check.reference_table or "" for check in of.checks} & set(contracts))]
+
+
+def _decided_release(spark: Any) -> releases.Release | None:
+    """The newest event that put a release in force, or resumed: a reason to build on the same silver again."""
+    decided = (*releases.IN_FORCE, "resumed")
+    return next((event for event in releases.events(spark) if event.status in decided), None)
 
 
 def _thresholds(contract: Contract) -> Any:
     """What holds a batch back: whoever loosens it wants the batch tried again."""
-    return contract.max_quarantined_percent, contract.rules, contract.checks
+    return contract.max_quarantined_percent, contract.rules, contract.checks, contract.score
 
 
 def _loaded(contracts: Mapping[str, Contract], graph: Any) -> tuple[dict[str, Contract], str]:
@@ -125,13 +136,69 @@ def _has_partitions(run: Planned, graph: Any) -> bool:
     return all(graph.get(key).partitions_def.has_partition_key(run.partition_key) for key in run.assets)
 
 
+def _left(
+    spark: Any,
+    here: Settings,
+    contracts: Mapping[str, Contract],
+    runs: Sequence[Planned],
+    instance: Any,
+    now: float,
+    is_off: bool,
+) -> set[str]:
+    """Titles of the runs that the conditions are to start."""
+    found = set[str]()
+    for run in runs:
+        if run.title == GOLD:
+            upstream = [dg.AssetKey(["silver", table]) for table in dbt.tables_read(here, contracts)]
+            has_work = gold_reason(spark, here, dict(contracts), ()) is not None
+        elif run.assets[0].path[0] == "silver":
+            table = _table_of(run)
+            upstream = [dg.AssetKey(["bronze", table])]
+            done, newest = pending_batch(spark, contracts[table])
+            has_work = done != newest
+        else:
+            continue
+        if has_work and handover.is_left(instance, _main_asset(run), upstream, now, is_off):
+            found.add(run.title)
+    return found
+
+
+def _table_of(run: Planned) -> str:
+    return run.title.removeprefix("silver ")
+
+
+def _main_asset(run: Planned) -> dg.AssetKey:
+    """The asset that tells when a run of silver or gold was last asked for."""
+    if run.title == GOLD:
+        return next(key for key in run.assets if key.path[0] not in ("serving", "ops"))
+    return dg.AssetKey(["silver", _table_of(run)])
+
+
+def _news(spark: Any, here: Settings, contracts: Mapping[str, Contract], run: Planned, instance: Any) -> float:
+    """When the newest of what a run of silver or gold would take, and of the code that would take it, came to be, in
+    seconds since 1970."""
+    if run.title == GOLD:
+        upstream = [dg.AssetKey(["silver", table]) for table in dbt.tables_read(here, contracts)]
+        batches = list(releases.silver_now(spark, dict(contracts))[1].values())
+        last = _decided_release(spark)
+        moments = [dbt.changed_at(here), last.at.timestamp() if last and last.at else 0.0]
+    else:
+        of = contracts[_table_of(run)]
+        upstream = [dg.AssetKey(["bronze", of.table])]
+        batches = [pending_batch(spark, table)[1] or 0 for table in (of, *_referred(of, contracts))]
+        decided = [one.decided_at.timestamp() for one in standing(spark, of) if one.decided_at]
+        moments = [of.file.stat().st_mtime, *decided]
+    materialized = [handover.materialized_at(instance, key) or 0.0 for key in upstream]
+    return max([*moments, *materialized, *(batch / 1e6 for batch in batches)], default=0.0)
+
+
 @dg.sensor(
     name="pending_work",
     asset_selection=dg.AssetSelection.all(),
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts the runs for whatever is pending: bronze for files in landing, then silver, then gold and its "
-    "release. As `lakehouse run`, one wave after the other.",
+    description="Starts bronze for files in landing; silver and gold for what no materialization tells (a contract, a model "
+    "or a decision that is new, what a run that died left undone). As `lakehouse run`, one wave after the other.",
 )
 def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Asks for the runs that wait for no other; the next look, after they ended, asks for those that come then."""
@@ -143,15 +210,20 @@ def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return dg.SensorResult(skip_reason="`lakehouse run` is at work.", cursor=context.cursor)
     try:
         return _look(context, here)
+    except LandingError as problem:
+        return dg.SensorResult(skip_reason=str(problem), cursor=context.cursor)
     finally:
         lock.release()
 
 
 def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResult:
     """What there is to start, for whoever holds the lock of `lakehouse run`."""
-    heal_dead_runs(context.instance)
-    heal_lost_runs(context.instance, BY_SENSOR)
-    under_way = unfinished_runs(context.instance, BY_SENSOR)
+    instance, now = context.instance, time.time()
+    heal_dead_runs(instance)
+    under_way: list[dg.DagsterRun] = []
+    for tags in (BY_SENSOR, BY_CONDITIONS):
+        heal_lost_runs(instance, tags)
+        under_way += unfinished_runs(instance, tags)
     if under_way:
         return dg.SensorResult(skip_reason=f"{len(under_way)} run(s) are under way.", cursor=context.cursor)
     assert context.repository_def is not None
@@ -165,26 +237,39 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
         told += "" if has_gold else " dbt's models have changed: reload the code location, and gold is built."
     except dbt.DbtError as problem:
         has_gold, told = False, f"{told} Gold waits: {str(problem)[:300]}"
-    seen = unsettled(here, contracts, datetime.now(UTC).date().isoformat(), has_gold)
+    is_off = handover.is_off(instance)
+    said = [is_off, *sources.said(instance, here, contracts.values(), now)]
+    seen = unsettled(here, contracts, datetime.now(UTC).date().isoformat(), has_gold, said)
     if seen is not None and seen == context.cursor:
         return dg.SensorResult(skip_reason=f"Nothing has changed since the last look.{told}", cursor=seen)
     spark = connect(here)
     releases.ensure_tables(spark, here.storage_dir)
-    pending = find_pending(spark, here, contracts, has_gold)
+    pending = find_pending(spark, here, contracts, has_gold, sources.why_not(instance, here, now))
     if pending.growing:  # they look the same, and are whole, by the time of the next look
         seen = None
         told += f" Files are still being written: {', '.join(pending.growing)}."
+    told += "".join(f" Files of {table} wait: {why}." for table, why in pending.waiting.items())
     runs = [run for run in plan_runs(pending, contracts, context.repository_def) if _has_partitions(run, graph)]
-    keys = {run.title: run_key(spark, here, contracts, run) for run in runs}
-    wave = next_wave(
-        runs,
-        lambda run: _was_started(context.instance, keys[run.title]),
-        lambda: gold_reason(spark, here, dict(contracts), ()) is not None,
-    )
+    if left := _left(spark, here, contracts, runs, instance, now, is_off):
+        told += f" Left to `{CONDITIONS}`{', which is off' if is_off else ''}: {', '.join(sorted(left))}."
+        # Should the conditions miss it, nothing else would tell.
+        seen = seen if is_off else None
+    mine = handover.without(runs, left)
+    keys = {run.title: run_key(spark, here, contracts, run) for run in mine}
+
+    def is_known(run: Planned) -> bool:
+        if _was_started(instance, keys[run.title]):
+            return True
+        is_bronze = run.assets[0].path[0] == "bronze"
+        return not is_bronze and handover.was_tried(
+            instance, _main_asset(run), _news(spark, here, contracts, run, instance)
+        )
+
+    wave = next_wave(mine, is_known, lambda: gold_reason(spark, here, dict(contracts), ()) is not None)
     if not wave:
         if releases.is_held(releases.events(spark)):
             told = f" An older release was put back in force: gold waits for `lakehouse release resume`.{told}"
-        if runs:
+        if mine:
             told = (
                 f" Tried already, with the same files, batches and contract: {', '.join(keys)}. Their runs say why "
                 f"they failed; `lakehouse run` tries again.{told}"

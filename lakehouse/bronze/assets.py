@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, Ingested, ensure_tables, ingest
+from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, Ingested, ensure_tables, ingest, newest_batch
 from lakehouse.bronze.landing import LandingError, landed_files, settled
 from lakehouse.bronze.partitions import record_start, start_of
 from lakehouse.bronze.taken import NAMED_AT_MOST
@@ -83,6 +83,7 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=["bronze", contract.table],
+        deps=[dg.AssetKey(key.split("/")) for key in contract.after],
         group_name="bronze",
         kinds={"spark", "delta", contract.format},
         owners=owners(contract),
@@ -173,7 +174,12 @@ def _take(
     }
     if not contract.partition:
         metadata["dagster/row_count"] = int(spark.table(contract.bronze_table).count())
-    return dg.MaterializeResult(metadata=metadata, check_results=[_files_kept(contract, taken)])
+    return dg.MaterializeResult(
+        metadata=metadata,
+        check_results=[_files_kept(contract, taken)],
+        # Where nothing was taken it is as before: what follows tells by it whether there is something new.
+        data_version=dg.DataVersion(str(taken.batch or newest_batch(spark, contract))),
+    )
 
 
 def _files_kept(contract: Contract, taken: Ingested) -> dg.AssetCheckResult:

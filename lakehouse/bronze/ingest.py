@@ -60,6 +60,14 @@ def new_batch(previous: int) -> int:
     return max(int(datetime.now(UTC).timestamp() * 1_000_000), previous + 1)
 
 
+def newest_batch(spark: SparkSession, contract: Contract) -> int | None:
+    """The newest batch that bronze has of the table, told by its newest note; None where it has none."""
+    if not tables.exists(spark, contract.bronze_table):
+        return None
+    taken = next(notes(spark, contract.bronze_table), None)
+    return taken[1]["batch"] if taken else None
+
+
 def ensure_tables(spark: SparkSession, storage: str, contract: Contract) -> None:
     tables.ensure(
         spark,

@@ -5,13 +5,16 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from pyarrow import fs
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Contract
+from lakehouse.settings import settings
 
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".inprogress", ".filepart")
@@ -21,6 +24,8 @@ LARGEST_FILE = 1024**3
 """Bytes. A file is taken as a whole by one task, so that every record knows its place; larger ones are refused."""
 
 
+S3_TIMEOUT = 10
+"""Seconds that an object store has to answer."""
 WAIT_AT_MOST = 5
 """Seconds that a look at landing waits for young files; whatever has to settle for longer waits for a later look."""
 
@@ -98,6 +103,50 @@ def _files_below(folder: str, below: str, arrived_on: date) -> Iterator[LandedFi
             yield LandedFile(path, arrived_on, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
+def _is_s3(landing: str) -> bool:
+    return landing.startswith("s3a://")
+
+
+def can_list(landing: str) -> bool:
+    """Whether the files in landing can be told without the engine."""
+    return "://" not in landing or _is_s3(landing)
+
+
+@cache
+def _s3(endpoint: str | None) -> fs.S3FileSystem:
+    scheme, _, place = (endpoint or "https://").partition("://")
+    return fs.S3FileSystem(
+        endpoint_override=place or None, scheme=scheme, connect_timeout=S3_TIMEOUT, request_timeout=S3_TIMEOUT
+    )
+
+
+def _s3_infos(folder: str, is_recursive: bool) -> list[fs.FileInfo]:
+    """What is below a folder of a bucket, by names and times alone; raises LandingError where the store does not say."""
+    path = folder.split("://", 1)[1]
+    try:
+        selector = fs.FileSelector(path, allow_not_found=True, recursive=is_recursive)
+        store = _s3(settings().s3_endpoint)
+        found: list[fs.FileInfo] = store.get_file_info(selector)
+        if not found and store.get_file_info(path.split("/")[0]).type == fs.FileType.NotFound:
+            raise OSError("there is no such bucket")
+    except OSError as problem:
+        raise LandingError(
+            f"{folder} cannot be listed: {str(problem)[:300]}. Check the bucket, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+            "AWS_REGION and, for another store than Amazon's, LAKEHOUSE_S3_ENDPOINT."
+        ) from problem
+    return found
+
+
+def _s3_files(landing: str, contract: Contract) -> Iterator[LandedFile]:
+    """A store shows an object when it is whole, so none is partial but by its name."""
+    root = landing.split("://", 1)[1].rstrip("/") + "/"
+    for info in _s3_infos(folder(landing, contract), is_recursive=True):
+        path = info.path.removeprefix(root)
+        arrived_on = arrival_day(path)
+        if info.type == fs.FileType.File and arrived_on and all(is_whole(part) for part in path.split("/")[3:]):
+            yield LandedFile(path, arrived_on, info.size, info.mtime_ns // 1_000_000)
+
+
 def _remote_files(spark: SparkSession, landing: str, contract: Contract) -> Iterator[LandedFile]:
     """Lists through the engine, which alone can reach the storage; the contents are not read."""
     try:
@@ -124,10 +173,12 @@ def landed_files(
 ) -> list[LandedFile]:
     """Files of a table in landing, by arrival day and name; `period` is half-open: [from, to).
 
-    `spark` is needed only where landing is a URL such as `s3a://…`.
+    `spark` is needed only where landing is a URL of another kind than `s3a://…`.
     """
     if "://" not in landing:
         found: Iterable[LandedFile] = _local_files(landing, contract, period)
+    elif _is_s3(landing):
+        found = _s3_files(landing, contract)
     elif spark is not None:
         found = _remote_files(spark, landing, contract)
     else:
@@ -191,7 +242,18 @@ def refuse_unopenable(landing: str, files: Iterable[LandedFile]) -> None:
 
 
 def first_day(landing: str, contract: Contract) -> date | None:
-    """The oldest arrival day in a local landing folder, without reading a file; None where there is none."""
+    """The oldest arrival day in a landing that can be listed, without reading a file; None where there is none, and where
+    a bucket does not say."""
+    if _is_s3(landing):
+        try:
+            days = [
+                day
+                for info in _s3_infos(folder(landing, contract), is_recursive=False)
+                if (day := _day(info.base_name))
+            ]
+        except LandingError:
+            return None
+        return min(days, default=None)
     root = Path(folder(landing, contract))
     if "://" in landing or not root.is_dir():
         return None

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from lakehouse.contracts import application, scoring, servers, spark_sql
+from lakehouse.contracts import application, arrival, scoring, servers, spark_sql
 from lakehouse.contracts.changelog import missing_entries, read_changelog
 from lakehouse.contracts.columns import read_columns
 from lakehouse.contracts.document import Document, Where, read
@@ -60,6 +60,7 @@ OWN_KEYS = (
     "rewritten_files",
     *application.OWN_KEYS,
     *scoring.OWN_KEYS,
+    *arrival.OWN_KEYS,
     "unknown_fields",
     "changelog",
 )
@@ -238,6 +239,9 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         freshness_fail=sla.latency,
         freshness_column=sla.column,
         cadence=sla.cadence,
+        timetable=arrival.read_timetable(document, place, settings, sla.cadence),
+        after=arrival.read_after(document, place, settings),
+        health=arrival.read_health(document, place, settings),
         retention=sla.retention,
         rules=rules,
         checks=checks,

@@ -202,6 +202,18 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timetable:
+    """When the schedule of a table looks, and for what."""
+
+    timezone: str = "UTC"
+    """Of the IANA database."""
+    at: str | None = None
+    """Time of the day in that zone, `06:30`; None: the time of its cadence."""
+    catch_up: bool = False
+    """Whether it asks for every arrival period since the last that was taken; else for the running one and the one before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One table: everything that the project derives its assets, checks and tables from."""
 
@@ -254,6 +266,11 @@ class Contract:
     """The date or timestamp column whose newest value tells the data's age (the SLA's `element`); None: arrival does."""
     cadence: Cadence | None
     """How often the table is scheduled (ODCS SLA `frequency`)."""
+    timetable: Timetable = Timetable()
+    after: tuple[str, ...] = ()
+    """Assets of other code locations: files wait until each of these was materialized after they had landed."""
+    health: str | None = None
+    """URL of a page of its source; while it does not answer with success, files wait."""
     retention: timedelta | None
     """How long rows are to be kept (ODCS SLA `retention`); a year counts 365 days."""
     rules: tuple[RowRule, ...]

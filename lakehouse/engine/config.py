@@ -127,6 +127,20 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.connect.grpc.maxInboundMessageSize": str(MESSAGE_BYTES),
         "spark.connect.grpc.arrow.maxBatchSize": "16m",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        **_object_store(settings),
+    }
+
+
+def _object_store(settings: Settings) -> dict[str, str]:
+    """How the engine reads `s3a://…`; who may, it takes from its environment, as Amazon's own tools do."""
+    endpoint = settings.s3_endpoint
+    if endpoint is None:
+        return {}
+    return {
+        "spark.hadoop.fs.s3a.endpoint": endpoint,
+        "spark.hadoop.fs.s3a.path.style.access": "true",  # other stores have no name a bucket
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
+        "spark.hadoop.fs.s3a.change.detection.mode": "none",  # they need not tell versions
     }
 
 

@@ -12,6 +12,23 @@ COORDINATES = (
     # The last release line that resolves: 3.5.8 and 3.5.9 were published without this artifact.
     "org.apache.spark:spark-connect_2.12:3.5.7",
 )
+S3 = (
+    "org.apache.hadoop:hadoop-aws:3.3.4",  # the Hadoop that Spark 3.5 brings along
+    # The parts of Amazon's client that it uses: 5 MB, where the bundle that it asks for has 280.
+    "com.amazonaws:aws-java-sdk-s3:1.12.262",
+    "com.amazonaws:aws-java-sdk-dynamodb:1.12.262",
+    "com.amazonaws:aws-java-sdk-sts:1.12.262",
+)
+"""For a landing in an object store alone."""
+S3_FOLDER = "s3"
+_NOT_OF_S3 = (
+    "com.amazonaws:aws-java-sdk-bundle",
+    # Spark has these itself; another version before its own on the class path would break it.
+    *("org.apache.httpcomponents:httpclient", "org.apache.httpcomponents:httpcore", "joda-time:joda-time"),
+    *("commons-logging:commons-logging", "commons-codec:commons-codec", "com.amazon.ion:ion-java"),
+    *("software.amazon.ion:ion-java", "com.fasterxml.jackson.dataformat:jackson-dataformat-cbor"),
+    *(f"com.fasterxml.jackson.core:jackson-{part}" for part in ("core", "databind", "annotations")),
+)
 _INDEX = "resolved.json"
 
 
@@ -44,20 +61,23 @@ def record(jars_dir: Path, coordinates: tuple[str, ...] = COORDINATES) -> list[P
     return [jars_dir / "jars" / name for name in present]
 
 
-def resolve(jars_dir: Path, download: Callable[[dict[str, str]], None]) -> list[Path]:
-    """The jars, downloaded with `download` (it gets a Spark configuration for Ivy) unless they are there already.
+def resolve(
+    jars_dir: Path, download: Callable[[dict[str, str]], None], coordinates: tuple[str, ...] = COORDINATES
+) -> list[Path]:
+    """The jars of these coordinates, downloaded with `download` (it gets a Spark configuration for Ivy) unless they are there already.
 
     Raises EngineError where they cannot be had. Idempotent; the caller holds a lock against others.
     """
-    found = resolved(jars_dir)
+    found = resolved(jars_dir, coordinates)
     if found is not None:
         return found
     jars_dir.mkdir(parents=True, exist_ok=True)
     download(
         {
-            "spark.jars.packages": ",".join(COORDINATES),
+            "spark.jars.packages": ",".join(coordinates),
             "spark.jars.ivy": str(jars_dir),
             "spark.driver.extraJavaOptions": "-XX:-UsePerfData",
+            **({"spark.jars.excludes": ",".join(_NOT_OF_S3)} if coordinates == S3 else {}),
         }
     )
-    return record(jars_dir)
+    return record(jars_dir, coordinates)

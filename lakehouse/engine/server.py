@@ -119,8 +119,11 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
     prepare_environment(settings.engine_dir, java)
     settings.jars_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.jars_dir / "resolve.lock"):  # several homes may share one folder of jars
-        found = jars.resolve(settings.jars_dir, download)
-        archive = class_archive.archive_path(settings.jars_dir, java)
+        found, folder = jars.resolve(settings.jars_dir, download), settings.jars_dir
+        if settings.reads_s3:
+            folder = folder / jars.S3_FOLDER
+            found += jars.resolve(folder, download, jars.S3)
+        archive = class_archive.archive_path(folder, java)
         class_archive.sweep(archive)
     conf = config.spark_conf(settings, config.this_machine(), found)
     conf["spark.driver.extraJavaOptions"] += " " + " ".join(class_archive.java_options(archive, os.getpid()))

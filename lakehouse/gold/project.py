@@ -70,6 +70,11 @@ def _sources(settings: Settings) -> list[Path]:
     return [path for pattern in patterns for path in root.glob(pattern)]
 
 
+def changed_at(settings: Settings) -> float:
+    """When a file of the project was changed last, in seconds since 1970."""
+    return max((path.stat().st_mtime for path in _sources(settings)), default=0.0)
+
+
 def is_stale(settings: Settings) -> bool:
     """Whether the manifest is missing or older than a file of the project."""
     manifest = target_dir(settings) / "manifest.json"

@@ -13,7 +13,7 @@ from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import QUALITY_SCORE, check_names
 from lakehouse.quality.results import CHECK_RESULTS, CheckResult
 from lakehouse.settings import settings
-from lakehouse.silver import quarantine
+from lakehouse.silver import ledger, quarantine
 from lakehouse.silver.evolution import ContractChangedError
 from lakehouse.silver.quarantine import STATUS, Replay, Selection
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
@@ -245,7 +245,10 @@ def _results(
         checks = _remembered(spark, contract, refined.checks) if refined.is_replay else refined.checks
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         context.log.info(f"{contract.silver_table}: {refined.landed} landed: {told or 'nothing'}")
-    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+    last = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
+    # As before where nothing was taken: gold tells by it whether there is something new.
+    version = dg.DataVersion(str(ledger.change_of(last[1]) if last else None))
+    yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=version)
     for check in checks:
         yield _check(key, check)
     yield dg.MaterializeResult(

@@ -342,6 +342,19 @@ def heal(spark: SparkSession, contract: Contract) -> bool:
     return is_healed
 
 
+def _waiting(spark: SparkSession, contract: Contract, is_resolved: bool) -> DataFrame:
+    """The records in quarantine that nobody has given up."""
+    if not is_resolved:
+        return spark.table(contract.quarantine_table)
+    return spark.sql(records(contract, is_resolved)).where(f"status <> '{DISMISSED}'")
+
+
+def oldest(spark: SparkSession, contract: Contract, is_resolved: bool) -> int | None:
+    """Since when the oldest record waits in quarantine, in seconds since 1970; None where none does."""
+    row = _waiting(spark, contract, is_resolved).selectExpr("unix_seconds(min(quarantined_at)) as oldest").first()
+    return row["oldest"] if row else None
+
+
 def age(spark: SparkSession, contract: Contract, batch: int | None, is_resolved: bool) -> CheckResult:
     """The check of how long records have waited in quarantine; without a query, where none ever was there.
     `is_resolved`: whether the table of decisions exists."""
@@ -350,14 +363,15 @@ def age(spark: SparkSession, contract: Contract, batch: int | None, is_resolved:
     old, text = 0, "No record waits in quarantine."
     if next(notes(spark, contract.quarantine_table), None) is not None:
         seconds = int(contract.quarantine_warn.total_seconds())
-        waiting = spark.table(contract.quarantine_table)
-        if is_resolved:
-            waiting = spark.sql(records(contract, is_resolved)).where(f"status <> '{DISMISSED}'")
-        row = waiting.selectExpr(
-            "count(*) as records",
-            f"count_if(quarantined_at < current_timestamp() - make_dt_interval(0, 0, 0, {seconds})) as old",
-            "cast(min(quarantined_at) as date) as oldest",
-        ).first()
+        row = (
+            _waiting(spark, contract, is_resolved)
+            .selectExpr(
+                "count(*) as records",
+                f"count_if(quarantined_at < current_timestamp() - make_dt_interval(0, 0, 0, {seconds})) as old",
+                "cast(min(quarantined_at) as date) as oldest",
+            )
+            .first()
+        )
         assert row is not None
         if row["records"]:
             old = int(row["old"])

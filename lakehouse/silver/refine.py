@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.bronze.ingest import newest_batch
 from lakehouse.contracts.changes import basis, rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality import results as check_results
@@ -101,8 +102,7 @@ class BatchBlockedError(Exception):
 def pending_batch(spark: SparkSession, contract: Contract) -> tuple[int | None, int | None]:
     """(the last batch of bronze that silver holds, the newest that bronze has); equal when there is nothing to do."""
     done = ledger.last_note(spark, contract) if tables.exists(spark, contract.state_table) else None
-    taken = next(notes(spark, contract.bronze_table), None) if tables.exists(spark, contract.bronze_table) else None
-    return (done[1]["batch"] if done else None), (taken[1]["batch"] if taken else None)
+    return (done[1]["batch"] if done else None), newest_batch(spark, contract)
 
 
 def refine(

@@ -71,6 +71,12 @@ def last_commit(spark: SparkSession, table: str) -> tuple[int, str, dict[str, st
     return int(row["version"]), str(row["operation"]), dict(row["operationParameters"] or {})
 
 
+def newest_commit(table: str) -> str | None:
+    """The name of the table's newest commit, told without the engine; None where it has none that can be told so."""
+    log = local_log(table)
+    return max((path.name for path in log.glob("*.json")), default=None) if log is not None else None
+
+
 def local_log(table: str) -> Path | None:
     """The table's log, where this process can read it as files: a hundred times faster than a query. Else None."""
     schema, name = table.split(".")

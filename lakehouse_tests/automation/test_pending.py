@@ -1,15 +1,17 @@
 """Which runs take what is pending."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from lakehouse.automation.pending import Pending, Stretch, bronze_runs
+from lakehouse.automation import pending
+from lakehouse.automation.pending import Pending, Stretch, bronze_runs, find_pending
 from lakehouse.bronze.partitions import floor, next_period, periods, record_start, recorded_starts, start_of
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
-from lakehouse.settings import settings
+from lakehouse.settings import Settings, settings
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,23 @@ def test_an_unpartitioned_table_is_one_run_whatever_arrived(contracts: dict[str,
     bronze = {"marketing_campaigns": days("2026-01-01", 3)}
     runs = bronze_runs(Pending(bronze=bronze, landed=bronze), contracts)
     assert runs == [Stretch("marketing_campaigns", None, None)]
+
+
+def test_files_that_are_to_wait_keep_nothing_else_waiting(
+    contracts: dict[str, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for table in ("orders", "refunds"):
+        (tmp_path / "shopify" / table / "2026-01-01").mkdir(parents=True)
+        (tmp_path / "shopify" / table / "2026-01-01" / "a.json").write_text("{}")
+    orders = contracts["shopify_orders"]
+    of = {"shopify_orders": orders, "shopify_refunds": replace(orders, name="refunds")}
+    monkeypatch.setattr(pending, "files_taken", lambda _: {})
+    monkeypatch.setattr(pending, "pending_batch", lambda *_: (1, 1))
+    monkeypatch.setattr(pending, "is_outdated", lambda *_: False)
+    here = Settings(home=tmp_path, landing=str(tmp_path), landing_settle_seconds=0)
+    found = find_pending(None, here, of, False, lambda of, files: f"{len(files)} too early" if of is orders else None)
+    assert found.waiting == {"shopify_orders": "1 too early"}
+    assert (list(found.bronze), found.silver) == (["shopify_refunds"], ["shopify_refunds"])
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     monkeypatch.setattr(sensors, "connect", no_engine)
+    monkeypatch.setattr(sensors.handover, "is_off", lambda _: False)  # an ephemeral instance has no sensors' states
     settings.cache_clear()
     yield settings()
     settings.cache_clear()
@@ -61,7 +62,7 @@ def look(cursor: str | None = None) -> dg.SensorResult:
 
 
 def test_nothing_new_is_told_without_the_engine(home: Settings) -> None:
-    seen = unsettled(home, load_all(home), sensors.datetime.now(sensors.UTC).date().isoformat())
+    seen = unsettled(home, load_all(home), sensors.datetime.now(sensors.UTC).date().isoformat(), said=[False])
     said = look(seen).skip_reason
     assert said is not None
     assert said.skip_message == "Nothing has changed since the last look."
@@ -90,4 +91,4 @@ def test_whatever_decides_what_is_pending_changes_the_digest(home: Settings) -> 
         seen.add(unsettled(home, contracts, "2026-01-01"))
     assert len(seen) == 5
     assert unsettled(home, contracts, "2026-01-01") in seen
-    assert unsettled(home.model_copy(update={"landing": "s3a://bucket"}), contracts, "2026-01-01") is None
+    assert unsettled(home.model_copy(update={"landing": "hdfs://host/landing"}), contracts, "2026-01-01") is None

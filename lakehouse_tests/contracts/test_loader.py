@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse.contracts.document import read
 from lakehouse.contracts.loader import SAMPLE, ContractError, Problem, check, load, load_all
+from lakehouse.contracts.model import Timetable
 from lakehouse.settings import Settings
 
 Write = Callable[..., Path]
@@ -72,6 +73,7 @@ def test_a_minimal_contract_gets_every_default(write: Write) -> None:
     assert (contract.encoding, contract.csv_delimiter, contract.max_quarantined_percent) == ("UTF-8", ",", 5.0)
     assert contract.lateness == timedelta(days=30)
     assert (contract.rewritten_files, contract.unknown_fields) == ("ignore", "rescue")
+    assert (contract.timetable, contract.after, contract.health) == (Timetable(), (), None)
     assert contract.freshness_fail is contract.cadence is contract.retention is None
     assert (contract.owner, contract.team) == ("tests@example.com", "Tests")
     assert contract.column("order_id").required, "a key column is required without saying so"
@@ -89,7 +91,9 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
                 "      partition: weekly\n      start: 2025-11-24\n      encoding: latin-1\n"
                 "      rewritten_files: re-ingest\n      unknown_fields: add\n"
                 "      quarantine: {max_percent: 0.5, warn_after: 36h}\n"
-                "      score: {publish: 0.6, weights: {uniqueness: 2, timeliness: 0}}\n",
+                "      score: {publish: 0.6, weights: {uniqueness: 2, timeliness: 0}}\n"
+                '      schedule: {timezone: Europe/Berlin, at: "06:30", catch_up: true}\n'
+                "      after: [partner/exports, prices]\n      health: https://api.example.com/health\n",
             ),
             sla("{property: latency, value: 6, unit: h, element: orders.updated_at}"),
             ("slaProperties:\n", "slaProperties:\n  - {property: frequency, value: 1, unit: week}\n"),
@@ -109,6 +113,8 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
     assert contract.quarantine_warn == timedelta(hours=36)
     assert str(contract.score) == "publish 0.6, warn 0.6, weights uniqueness 2, timeliness 0"
     assert (contract.rewritten_files, contract.unknown_fields) == ("re-ingest", "add")
+    assert contract.timetable == Timetable(timezone="Europe/Berlin", at="06:30", catch_up=True)
+    assert (contract.after, contract.health) == (("partner/exports", "prices"), "https://api.example.com/health")
     assert (contract.start, contract.encoding, contract.max_quarantined_percent) == (
         date(2025, 11, 24),
         "ISO-8859-1",
@@ -172,6 +178,18 @@ PROBLEMS = {
     "lateness": (lakehouse("lateness: 30"), "lateness cannot be `30`", "lateness"),
     "start": (lakehouse("start: 24.11.2025"), "start cannot be `24.11.2025`", "start"),
     "rewritten_files": (lakehouse("rewritten_files: retake"), "rewritten_files cannot be `retake`", "rewritten_files"),
+    "timetable": (lakehouse("schedule: nightly"), "schedule cannot be `nightly`", "schedule"),
+    "schedule's key": (lakehouse("schedule: {time: noon}"), "`time` is unknown to schedule", "schedule"),
+    "schedule alone": (lakehouse("schedule: {catch_up: true}"), "a schedule without a frequency", "schedule"),
+    "time zone": (lakehouse("schedule: {timezone: Europe/Berln}"), "Perhaps `Europe/Berlin`", "schedule"),
+    "offset as time zone": (lakehouse("schedule: {timezone: \"+02:00\"}"), "Write a name of the IANA database", "schedule"),
+    "at": (lakehouse('schedule: {at: "6:30"}'), "at cannot be `6:30`", "schedule"),
+    "catch up": (lakehouse("schedule: {catch_up: often}"), "catch_up cannot be `often`", "schedule"),
+    "after": (lakehouse("after: partner/exports"), "after cannot be `partner/exports`", "after"),
+    "after no asset": (lakehouse('after: ["a b"]'), "`a b` is no key of an asset", "after"),
+    "after twice": (lakehouse("after: [a/b, a/b]"), "`a/b` is given twice", "after"),
+    "health": (lakehouse("health: ftp://example.com"), "health cannot be `ftp://example.com`", "health"),
+    "health with a login": (lakehouse("health: https://u:p@example.com/h"), "health holds a login", "health"),
     "unknown_fields": (lakehouse("unknown_fields: drop"), "unknown_fields cannot be `drop`", "unknown_fields"),
     "encoding": (lakehouse("encoding: utf-9"), "the encoding `utf-9` is unknown", "encoding"),
     "quarantine": (lakehouse("quarantine: {max: 5}"), "`max` is unknown to quarantine", "quarantine"),

@@ -45,6 +45,16 @@ def test_remote_storage_stays_a_uri(here: Settings) -> None:
     assert conf["spark.sql.warehouse.dir"] == "s3a://lake/tables"
 
 
+def test_an_object_store_of_ones_own_is_reached_by_path_and_without_a_login_in_the_configuration(
+    here: Settings,
+) -> None:
+    conf = spark_conf(here.model_copy(update={"s3_endpoint": "http://127.0.0.1:9000"}), SMALL, [])
+    assert conf["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
+    assert conf["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
+    assert not [name for name in conf if "secret" in name or "access.key" in name]
+    assert not [name for name in spark_conf(here, SMALL, []) if "s3a" in name]
+
+
 def test_the_log_is_bounded(here: Settings) -> None:
     properties = log4j_properties(here.engine_dir)
     assert "RollingFile" in properties
