@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from filelock import Timeout
 
-from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, run_lock, unfinished_runs
+from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, heal_lost_runs, run_lock, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
 from lakehouse.bronze.landing import landed_files
@@ -151,6 +151,7 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
     """What there is to start, for whoever holds the lock of `lakehouse run`."""
     heal_dead_runs(context.instance)
     heal_lost_runs(context.instance, BY_SENSOR)
+    heal_gone_runs(context.instance)
     under_way = unfinished_runs(context.instance, BY_SENSOR)
     if under_way:
         return dg.SensorResult(skip_reason=f"{len(under_way)} run(s) are under way.", cursor=context.cursor)
