@@ -11,6 +11,7 @@ from filelock import Timeout
 from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, heal_lost_runs, run_lock, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
+from lakehouse.bronze.ingest import forget_lost_files
 from lakehouse.bronze.landing import landed_files
 from lakehouse.bronze.taken import FILES
 from lakehouse.contracts.changes import rows_digest
@@ -171,6 +172,8 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
         return dg.SensorResult(skip_reason=f"Nothing has changed since the last look.{told}", cursor=seen)
     spark = connect(here)
     releases.ensure_tables(spark, here.storage_dir)
+    for contract in contracts.values():
+        forget_lost_files(spark, contract)
     pending = find_pending(spark, here, contracts, has_gold)
     if pending.growing:  # they look the same, and are whole, by the time of the next look
         seen = None

@@ -179,6 +179,14 @@ def _build(
     rebuilt = releases.rebuilt_since(spark, dict(contracts), last) if last else []
     if rebuilt:
         context.log.info(f"Gold is built from nothing, because silver was folded anew: {', '.join(rebuilt)}")
+    lost = [
+        name
+        for name, at in (last.gold_versions if last else {}).items()
+        if releases.is_lost(spark, f"{schema}.{name}", at)
+    ]
+    if lost:
+        context.log.warning(f"Gold is built from nothing, because released versions are gone: {', '.join(lost)}")
+        rebuilt = [*rebuilt, *lost]
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
     passed = warned = 0

@@ -187,7 +187,8 @@ def _refine(
     if sent is not None:
         quarantine.ensure_resolutions(spark, storage, contract)
         newest = None if done is None or sent.isEmpty() else newest if full_refresh else done
-    if newest is None or (newest == done and not full_refresh and sent is None):
+    # Bronze is behind where it lost its newest commit: what it takes again is a batch of its own.
+    if newest is None or (done is not None and newest <= done and not full_refresh and sent is None):
         if last is not None:
             state.ensure_views(spark, storage, contract)
         return None

@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from lakehouse.engine.errors import EngineError
 from lakehouse.storage.tables import CONFLICT, ConcurrentWriterError
 
-_FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full|Read-only file system")
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|disk is full|Read-only file system")
 _GONE = re.compile(
     r"UNAVAILABLE|DEADLINE_EXCEEDED|GOAWAY|Socket closed|Connection (refused|reset|timed out)|Broken pipe|closed channel|"
     r"INVALID_HANDLE|(SESSION|OPERATION)_(NOT_FOUND|CLOSED)|(stopped|shut down).*SparkContext|SparkContext was shut down"
