@@ -3,8 +3,8 @@
 Every day a file of changes lands and goes through the product's own ingest and refine; every seventh day the table and the
 product's own tables are maintained as the schedule does it, records beyond the contract's 60 days expire, and what is
 beyond a week old is removed. Time is simulated: after every day all files of tables become a day older (Delta's log is
-cleaned by that), and what a maintenance would remove a week later is removed at once. Prints, for each month of 30 days,
-the medians of the seconds, and what lies in the folders at its end. `--days 365` is a year; `--without` leaves maintenance
+cleaned by that), and what a maintenance would remove a week later is removed at once. Prints, for each month of 30 days
+(`--period`), the medians of the seconds, and what lies in the folders at its end. `--days 365` is a year; `--without` leaves maintenance
 out, to see what it is for.
 """
 
@@ -113,7 +113,7 @@ def told(here: Settings, number: int, month: Month, spark: Any, of: Contract) ->
     seconds = [statistics.median(part) if part else 0 for part in (month.ingest, month.refine, month.upkeep)]
     rows = spark.table(of.bronze_table).count()
     return (
-        f"| {number:5} | {seconds[0]:6.2f} | {seconds[1]:6.2f} | {seconds[2]:6.1f} | {data:10} | {log:9} | {size:6.1f} | "
+        f"| {number:9} | {seconds[0]:6.2f} | {seconds[1]:6.2f} | {seconds[2]:6.1f} | {data:10} | {log:9} | {size:6.1f} | "
         f"{rows:14,} |"
     )
 
@@ -121,6 +121,7 @@ def told(here: Settings, number: int, month: Month, spark: Any, of: Contract) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=120)
+    parser.add_argument("--period", type=int, default=30, help="days that a line of the table tells of")
     parser.add_argument("--without", action="store_true", help="leave maintenance out")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-upkeep-") as folder:
@@ -131,7 +132,7 @@ def main() -> None:
         spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
         try:
             of, chance, month = contract_of(Path(folder)), random.Random(1), Month()  # noqa: S311  # keys to change, not secrets
-            print("| month | ingest | refine | upkeep | data files | log files |     MB | rows of bronze |")
+            print("| until day | ingest | refine | upkeep | data files | log files |     MB | rows of bronze |")
             print("|---|---|---|---|---|---|---|---|")
             for number in range(1, given.days + 1):
                 day = FIRST_DAY + timedelta(days=number - 1)
@@ -150,8 +151,8 @@ def main() -> None:
                     maintained(spark, here, of, day)
                     month.upkeep.append(time.monotonic() - ended)
                 age(here)
-                if number % 30 == 0:
-                    print(told(here, number // 30, month, spark, of), flush=True)
+                if number % given.period == 0:
+                    print(told(here, number, month, spark, of), flush=True)
                     month = Month()
         finally:
             lifecycle.stop(here)

@@ -1,6 +1,8 @@
 """Dagster's own home: where runs and events are kept."""
 
 import os
+import socket
+import sys
 from typing import Any
 
 import dagster as dg
@@ -63,6 +65,18 @@ def prepare_home(settings: Settings) -> None:
     if not config.exists():
         config.write_text(_CONFIG)
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+def prepare_ui(settings: Settings, port: int) -> None:
+    """As `prepare_home`, for who is about to serve the UI. Ends the process with a sentence where the port is in use: Dagster
+    would say so in the last of many lines, after its daemon has begun to work."""
+    prepare_home(settings)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            sys.exit(f"Port {port} cannot be served on ({problem.strerror}). Name another: make ui PORT={port + 1}")
 
 
 def instance(settings: Settings) -> dg.DagsterInstance:

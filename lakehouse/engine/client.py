@@ -80,6 +80,7 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
     heartbeat = [
         ("grpc.keepalive_time_ms", 1000 * (HEARTBEAT_SECONDS if is_ours else FOREIGN_HEARTBEAT_SECONDS)),
         ("grpc.keepalive_timeout_ms", 1000 * PATIENCE_SECONDS),
+        ("grpc.http2.max_pings_without_data", 0),  # as often as a long query takes
     ]
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as Spark's own builder does: `pyspark.sql.functions` asks for it
     session: Any = SparkSession.Builder().channelBuilder(ChannelBuilder(url, heartbeat)).create()

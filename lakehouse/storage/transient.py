@@ -4,7 +4,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from grpc import RpcError
+from grpc import RpcError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
 from lakehouse.engine.errors import EngineError

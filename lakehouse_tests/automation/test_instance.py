@@ -1,13 +1,16 @@
 """Runs whose process is gone."""
 
 import os
+import socket
 import subprocess
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from lakehouse.automation import instance as instances
-from lakehouse.automation.instance import STARTED_BY, heal_dead_runs, heal_gone_runs, heal_lost_runs
+from lakehouse.automation.instance import STARTED_BY, heal_dead_runs, heal_gone_runs, heal_lost_runs, prepare_ui
+from lakehouse.settings import Settings
 
 TAGS = {"lakehouse/started_by": "a test"}
 
@@ -65,3 +68,15 @@ def test_runs_whose_process_was_killed_are_failed_whoever_started_them() -> None
     with dg.DagsterInstance.ephemeral() as instance:
         begun(instance, {}, ended.pid)
         assert heal_gone_runs(instance) == [], "another machine may have it"
+
+
+def test_a_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SystemExit, match=rf"Port {port} .*make ui PORT={port + 1}"):
+            prepare_ui(Settings(home=tmp_path), port)
+    prepare_ui(Settings(home=tmp_path), port)
+    assert (tmp_path / "dagster" / "dagster.yaml").exists()

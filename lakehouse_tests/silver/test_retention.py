@@ -21,7 +21,11 @@ def row(key: str, at: str, status: str = "new") -> dict[str, str]:
 
 
 def test_records_expire_and_a_rebuild_that_would_lose_rows_is_refused(spark: Any, tmp_path: Path) -> None:
-    columns = [key(), column("status", quality=[accepted("new", "paid")]), column("updated_at", "timestamp")]
+    columns = [
+        key(),
+        column("status", quality=[accepted("new", "paid")]),
+        column("updated_at", "timestamp", required=True),
+    ]
     of = contract(
         columns, name="expiring", sla=A_YEAR, sequence=["updated_at"], quarantine={"max_percent": 50}, lateness="10000d"
     )
