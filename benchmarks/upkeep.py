@@ -13,6 +13,7 @@ import json
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -151,6 +152,7 @@ def main() -> None:
                     maintained(spark, here, of, day)
                     month.upkeep.append(time.monotonic() - ended)
                 age(here)
+                print(f"day {number}: {taken - started:.1f} + {ended - taken:.1f} s", file=sys.stderr, flush=True)
                 if number % given.period == 0:
                     print(told(here, number, month, spark, of), flush=True)
                     month = Month()
