@@ -73,8 +73,9 @@ def contract_of(folder: Path) -> Contract:
     return load(path)
 
 
-def land(here: Settings, of: Contract, day: date, chance: random.Random) -> None:
+def land(here: Settings, of: Contract, number: int, day: date) -> None:
     """A file of changes, one in a hundred of them broken."""
+    chance = random.Random(number)  # noqa: S311  # keys to change, not secrets
     folder = Path(here.landing_dir) / of.source / of.name / day.isoformat()
     folder.mkdir(parents=True)
     with (folder / "changes.json").open("w") as file:
@@ -123,41 +124,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=120)
     parser.add_argument("--period", type=int, default=30, help="days that a line of the table tells of")
+    parser.add_argument("--home", type=Path, help="where to keep all of it: a run that was ended goes on there")
     parser.add_argument("--without", action="store_true", help="leave maintenance out")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-upkeep-") as folder:
-        os.environ["LAKEHOUSE_HOME"] = folder
+    with tempfile.TemporaryDirectory(prefix="bench-upkeep-") as passing:
+        folder: Path = given.home or Path(passing)
+        folder.mkdir(parents=True, exist_ok=True)
+        here = settings().model_copy(update={"home": folder, "jars": settings().jars_dir})
+        os.environ["LAKEHOUSE_HOME"] = str(folder)  # the notes of commits are read from there
         settings.cache_clear()
-        here = settings()
         spark = connect(here)
         spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+        of, month = contract_of(folder), Month()
+        done = len(list((folder / "landing" / of.source / of.name).glob("*")))
         try:
-            of, chance, month = contract_of(Path(folder)), random.Random(1), Month()  # noqa: S311  # keys to change, not secrets
-            print("| until day | ingest | refine | upkeep | data files | log files |     MB | rows of bronze |")
-            print("|---|---|---|---|---|---|---|---|")
-            for number in range(1, given.days + 1):
-                day = FIRST_DAY + timedelta(days=number - 1)
-                land(here, of, day, chance)
-                started = time.monotonic()
-                bronze.ensure_tables(spark, here.storage_dir, of)
-                files = landed_files(here.landing_dir, of, spark, (day, day + timedelta(days=1)))
-                bronze.ingest(spark, here.landing_dir, here.storage_dir, of, files, "bench")
-                taken = time.monotonic()
-                done = refine.refine(spark, here.storage_dir, of, "bench", frozenset({of.table}))
-                ended = time.monotonic()
-                assert done is not None and done.landed == CHANGES
-                month.ingest.append(taken - started)
-                month.refine.append(ended - taken)
-                if number % 7 == 0 and not given.without:
-                    maintained(spark, here, of, day)
-                    month.upkeep.append(time.monotonic() - ended)
-                age(here)
-                print(f"day {number}: {taken - started:.1f} + {ended - taken:.1f} s", file=sys.stderr, flush=True)
+            if not done:
+                print("| until day | ingest | refine | upkeep | data files | log files |     MB | rows of bronze |")
+                print("|---|---|---|---|---|---|---|---|")
+            for number in range(done + 1, given.days + 1):
+                run(spark, here, of, number, month, given.without)
                 if number % given.period == 0:
                     print(told(here, number, month, spark, of), flush=True)
                     month = Month()
         finally:
             lifecycle.stop(here)
+
+
+def run(spark: Any, here: Settings, of: Contract, number: int, month: Month, is_without: bool) -> None:
+    """One day."""
+    day = FIRST_DAY + timedelta(days=number - 1)
+    land(here, of, number, day)
+    started = time.monotonic()
+    bronze.ensure_tables(spark, here.storage_dir, of)
+    files = landed_files(here.landing_dir, of, spark, (day - timedelta(days=1), day + timedelta(days=1)))
+    bronze.ingest(spark, here.landing_dir, here.storage_dir, of, files, "bench")
+    taken = time.monotonic()
+    refine.refine(spark, here.storage_dir, of, "bench", frozenset({of.table}))
+    ended = time.monotonic()
+    month.ingest.append(taken - started)
+    month.refine.append(ended - taken)
+    if number % 7 == 0 and not is_without:
+        maintained(spark, here, of, day)
+        month.upkeep.append(time.monotonic() - ended)
+    age(here)
+    print(f"day {number}: {taken - started:.1f} + {ended - taken:.1f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
