@@ -27,8 +27,7 @@ run: setup ## Land what has arrived at the sample shop, and make gold of it
 	$(BIN)/lakehouse run
 
 ui: setup ## Dagster on http://127.0.0.1:3000
-	@$(BIN)/python -c 'from lakehouse.automation.instance import prepare_ui; from lakehouse.settings import settings; prepare_ui(settings(), $(or $(PORT),3000))'
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(or $(PORT),3000)
+	$(BIN)/lakehouse ui --port $(or $(PORT),3000)
 
 lint: setup
 	$(BIN)/ruff check lakehouse lakehouse_tests benchmarks
