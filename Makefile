@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes lock clean
+.PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes bench-upkeep lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -30,8 +30,7 @@ run: setup ## Land what has arrived at the sample shop, and make gold of it
 	$(BIN)/lakehouse run
 
 ui: setup ## Dagster on http://127.0.0.1:3000
-	@$(BIN)/python -c 'from lakehouse.automation.instance import prepare_home; from lakehouse.settings import settings; prepare_home(settings())'
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(or $(PORT),3000)
+	$(BIN)/lakehouse ui --port $(or $(PORT),3000)
 
 lint: setup
 	$(BIN)/ruff check lakehouse lakehouse_tests benchmarks
@@ -64,6 +63,9 @@ bench: setup ## The product against a plain PySpark script, on the same year
 
 bench-changes: setup ## What 10,000 changes cost tables of 200,000 rows, of ten and of a hundred times as many
 	$(BIN)/python -m benchmarks.changes
+
+bench-upkeep: setup ## A year of daily runs with the weekly maintenance: are file counts and run times flat? (DAYS=120 by default)
+	$(BIN)/python -m benchmarks.upkeep --days $(or $(DAYS),120)
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra cdc --extra dev --generate-hashes --python-version 3.11 --quiet \

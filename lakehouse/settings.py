@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     """Cores of the embedded engine. Default: all that this process may use."""
     engine_idle_minutes: float = 30
     """The embedded engine stops by itself after so many minutes without a query."""
+    step_minutes: float = Field(default=360, gt=0)
+    """A step of Dagster that takes longer is stopped: whatever it waits for would keep its table from every later run."""
     cdc_flush_seconds: float = Field(default=10, gt=0)
     """Captured changes are put into landing at most so often: a file a table."""
     cdc_max_retained_mb: float = Field(default=1024, gt=0)
@@ -66,6 +68,11 @@ class Settings(BaseSettings):
     releases_kept_days: int = Field(default=30, ge=0)
     """Maintenance keeps the files of every release of so many days, and of the one in force: `release rollback` goes back
     to any of them."""
+    checks_kept_days: int = Field(default=400, ge=1)
+    """Maintenance removes older results of checks, but the newest of each."""
+    logs_kept_days: int = Field(default=90, ge=1)
+    """Maintenance removes what older runs of Dagster, of dbt and of backfills have written; which partitions were
+    materialized, and when, stays known."""
     alerts: SecretStr = SecretStr("")
     """Channels that are told what broke, as URLs separated by blanks: `slack+https://…`, `https://…`,
     `pagerduty://ROUTING_KEY`, `smtp://host/?from=…&to=…`. Empty: Dagster's log alone."""

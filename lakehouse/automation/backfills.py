@@ -145,7 +145,10 @@ def last_seconds(instance: dg.DagsterInstance, planned: Planned) -> float | None
         if step in counted:
             continue
         counted.add(step)
-        for told in instance.get_run_step_stats(event.run_id, [step[1]]):
+        stats = instance.get_run_step_stats(event.run_id, [step[1]])
+        if not stats:  # it is so long ago that maintenance has removed the run's log
+            return None
+        for told in stats:
             if told.start_time is None or told.end_time is None:
                 return None
             total += told.end_time - told.start_time

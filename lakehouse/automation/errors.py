@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 _KNOWN = (
     (
-        re.compile(r"No space left on device|database or disk is full"),
+        re.compile(r"No space left on device|Disk quota exceeded|File too large|database or disk is full"),
         "The disk is full. Free some space and run again; nothing that was committed is lost.",
     ),
     (
@@ -21,7 +21,7 @@ _KNOWN = (
 
 def sentence(problem: BaseException) -> str:
     """What to tell a person about an error: known causes in our words, else the first lines of its own."""
-    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         return _KNOWN[0][1]
     if isinstance(problem, ValidationError):
         lines = [

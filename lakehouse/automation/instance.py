@@ -1,11 +1,15 @@
 """Dagster's own home: where runs and events are kept."""
 
 import os
+import socket
+import sys
 from typing import Any
 
 import dagster as dg
+import psutil
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from filelock import FileLock
 
@@ -26,11 +30,14 @@ concurrency:
     granularity: op
   runs:
     max_concurrent_runs: 2
-# A run that does not start is marked as failed. (One whose code server is gone: by the sensor, or by `lakehouse run`.)
+# A run that does not start is marked as failed, and one that does not end is ended: later than each of its steps would be
+# (LAKEHOUSE_STEP_MINUTES). The tag `dagster/max_runtime` of a run or job says otherwise, in seconds. (One whose process is
+# gone: by the sensor, or by `lakehouse run`.)
 run_monitoring:
   enabled: true
   poll_interval_seconds: 30
   start_timeout_seconds: 180
+  max_runtime_seconds: 86400
 # A step that fails is retried by its own policy; a run is retried only where its process died.
 run_retries:
   enabled: true
@@ -58,6 +65,18 @@ def prepare_home(settings: Settings) -> None:
     if not config.exists():
         config.write_text(_CONFIG)
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+def prepare_ui(settings: Settings, port: int) -> None:
+    """As `prepare_home`, for who is about to serve the UI. Ends the process with a sentence where the port is in use: Dagster
+    would say so in the last of many lines, after its daemon has begun to work."""
+    prepare_home(settings)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            sys.exit(f"Port {port} cannot be served on ({problem.strerror}). Name another: make ui PORT={port + 1}")
 
 
 def instance(settings: Settings) -> dg.DagsterInstance:
@@ -113,6 +132,29 @@ def heal_lost_runs(instance: dg.DagsterInstance, tags: dict[str, str]) -> list[s
             if run.status in begun and not _has_server(instance, run.run_id)
         ],
     )
+
+
+def heal_gone_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Marks runs as failed whose process is gone, whoever started them (a `dagster asset materialize` that was killed, say),
+    and frees the pools that they held; returns their ids. Where Dagster's log is no local file, other machines may have the
+    process, and nothing is done."""
+    if not isinstance(instance.event_log_storage, SqliteEventLogStorage):
+        return []
+    begun = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    return _fail(instance, [run for run in instance.get_runs(begun) if _is_gone(instance, run.run_id)])
+
+
+def _is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the process that began a run has ended; its id alone proves nothing, for ids are used again."""
+    started = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START, limit=1).records
+    event = started[0].event_log_entry.dagster_event if started else None
+    if event is None or event.pid is None:
+        return False
+    try:
+        process = psutil.Process(event.pid)
+        return process.status() == psutil.STATUS_ZOMBIE or process.create_time() > started[0].timestamp + 1
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _has_server(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -1,20 +1,24 @@
-"""Maintenance as assets, on a schedule: small files put together, files that no version in use needs removed."""
+"""Maintenance as assets, on a schedule: small files put together, files that no version in use needs removed, and records,
+results and logs that are older than they are to be kept."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from lakehouse.bronze.assets import TRANSIENT
+from lakehouse.automation.tidy import tidy
+from lakehouse.bronze.steps import TRANSIENT, step
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.resource import Engine
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.assets import GOLD_POOL, gold_schema
 from lakehouse.gold.retention import commit_times, hours_kept, kept
+from lakehouse.quality import results
 from lakehouse.settings import Settings, settings
+from lakehouse.silver import retention
 from lakehouse.storage import maintain, tables
 
 GROUP = "maintenance"
@@ -22,12 +26,24 @@ SCHEDULE = "30 4 * * 0"
 """Sundays, after the nightly runs and before the week's. UTC."""
 _Upkept = dict[str, tuple[str, ...] | None]
 """Table → the columns to lay its rows out by (none: as they come); None for one that its own builds compact."""
+_Expired = dict[str, int]
+"""Table → rows that were removed from it, because they are older than they are to be kept."""
 
 
 def maintenance_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.AssetsDefinition]:
-    """`maintenance/<table>` for bronze and silver of each contract, `maintenance/ops`, and `maintenance/gold`."""
+    """`maintenance/<table>` for bronze and silver of each contract, `maintenance/ops`, `maintenance/gold`, and
+    `maintenance/home` for what runs leave beside tables."""
     found = [_of_contract(contract) for contract in contracts.values()]
-    found.append(_asset("ops", None, "the product's own tables (`ops`)", lambda spark: _of_schema(spark, "ops")))
+    found.append(
+        _asset(
+            "ops",
+            None,
+            "the product's own tables (`ops`)",
+            lambda spark: _of_schema(spark, "ops"),
+            lambda spark, here: {results.CHECK_RESULTS: results.expire(spark, here.checks_kept_days)},
+        )
+    )
+    found.append(_home_asset())
     marts = dbt.buildable_marts(config, contracts)
     if marts:
         schema = gold_schema(next(iter(marts.values())))
@@ -61,7 +77,11 @@ def _of_contract(contract: Contract) -> dg.AssetsDefinition:
         contract.resolutions_table: (),
     }
     return _asset(
-        contract.table, f"silver_{contract.table}", f"bronze and silver of {contract.title}", lambda _: upkept
+        contract.table,
+        f"silver_{contract.table}",
+        f"bronze and silver of {contract.title}",
+        lambda _: upkept,
+        lambda spark, _: retention.expire(spark, contract, datetime.now(UTC).date()),
     )
 
 
@@ -72,39 +92,83 @@ def _of_schema(spark: Any, schema: str) -> _Upkept:
     return {f"{schema}.{row[0]}": () for row in rows}
 
 
-def _asset(name: str, pool: str | None, of: str, upkept: Any) -> dg.AssetsDefinition:
+def _nothing(_: Any, __: Settings) -> _Expired:
+    return {}
+
+
+def _asset(
+    name: str,
+    pool: str | None,
+    of: str,
+    upkept: Callable[[Any], _Upkept],
+    expire: Callable[[Any, Settings], _Expired] = _nothing,
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=["maintenance", name],
         group_name=GROUP,
         kinds={"spark", "delta"},
-        description=f"Upkeep of {of}: small files are put together, and files that no version in use needs are removed. "
-        "Each materialization says how many files and bytes there were, and are.",
+        description=f"Upkeep of {of}: rows older than they are to be kept are removed, small files are put together, and files "
+        "that no version in use needs are removed. Each materialization says how many there were, and are.",
         pool=pool,
         retry_policy=TRANSIENT,
     )
     def _maintenance(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult[Any]:
-        here, spark = settings(), engine.session
-        started = time.monotonic()
-        told = list(_kept_up(spark, here, upkept(spark), context))
-        rows = [dg.TableRecord(row) for row in told]
-        totals = {column: sum(row[column] or 0 for row in told) for column in _COLUMNS}
-        return dg.MaterializeResult(
-            metadata={
-                **totals,
-                "seconds": round(time.monotonic() - started, 1),
-                "tables": dg.MetadataValue.table(rows, dg.TableSchema([dg.TableColumn("table"), *_TABLE_COLUMNS])),
-            }
-        )
+        here, started = settings(), time.time()
+        with step(engine, here) as now:
+            expired = expire(now.session, here)
+            told = list(_kept_up(now.session, here, upkept(now.session), expired, context))
+        return _said(told, "table", _COLUMNS, started)
 
     return _maintenance
 
 
-_COLUMNS = ("files_before", "files_after", "megabytes", "megabytes_freed")
-_TABLE_COLUMNS = [dg.TableColumn(name, "float" if "megabytes" in name else "int") for name in _COLUMNS]
+def _home_asset() -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["maintenance", "home"],
+        group_name=GROUP,
+        kinds={"file"},
+        description="What runs leave beside tables: logs, what dbt compiled, notes of backfills. What is older than "
+        "LAKEHOUSE_LOGS_KEPT_DAYS is removed; which partitions were materialized, and when, stays known.",
+        pool=GOLD_POOL,  # a build of gold writes one of the folders
+    )
+    def _home(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        started = time.time()
+        told = [
+            {
+                "part": of.part,
+                "files_before": of.files + of.files_removed,
+                "files_after": of.files,
+                "megabytes": round(of.bytes / 1e6, 3),
+                "megabytes_freed": round(of.bytes_removed / 1e6, 3),
+            }
+            for of in tidy(settings(), context.instance, started)
+        ]
+        return _said(told, "part", _COLUMNS[:-1], started)
+
+    return _home
+
+
+def _said(
+    told: Sequence[Mapping[str, Any]], of: str, columns: Sequence[str], started: float
+) -> dg.MaterializeResult[Any]:
+    """The totals, which Dagster plots over time, and a row for each."""
+    shown = [dg.TableColumn(name, "float" if "megabytes" in name else "int") for name in columns]
+    return dg.MaterializeResult(
+        metadata={
+            **{column: sum(row[column] or 0 for row in told) for column in columns},
+            "seconds": round(time.time() - started, 1),
+            "tables": dg.MetadataValue.table(
+                [dg.TableRecord(dict(row)) for row in told], dg.TableSchema([dg.TableColumn(of), *shown])
+            ),
+        }
+    )
+
+
+_COLUMNS = ("files_before", "files_after", "megabytes", "megabytes_freed", "rows_removed")
 
 
 def _kept_up(
-    spark: Any, here: Settings, upkept: _Upkept, context: dg.AssetExecutionContext
+    spark: Any, here: Settings, upkept: _Upkept, expired: _Expired, context: dg.AssetExecutionContext
 ) -> Iterator[dict[str, Any]]:
     """One row a table that exists: what was done to it."""
     for table, keys in upkept.items():
@@ -129,6 +193,7 @@ def _kept_up(
             "files_after": after.files,
             "megabytes": round(after.bytes / 1e6, 3),
             "megabytes_freed": round(max(0, freed) / 1e6, 3),
+            "rows_removed": expired.get(table, 0),
         }
 
 

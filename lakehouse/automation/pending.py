@@ -115,6 +115,9 @@ def gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], 
         return "silver is ahead of the last release"
     if last.code != dbt.checksum(settings):
         return "the dbt project has changed"
+    marts = {f"{node['schema']}.{name}": last.gold_versions.get(name, 0) for name, node in dbt.marts(settings).items()}
+    if any(releases.is_lost(spark, table, version) for table, version in marts.items() if version):
+        return "released versions of it are gone"
     return None
 
 

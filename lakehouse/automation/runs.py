@@ -107,9 +107,10 @@ def plan_runs(
     return runs
 
 
-def plan_rebuild(table: str, repository: dg.RepositoryDefinition | Any) -> Planned:
-    """The run that folds a table of silver anew from bronze."""
-    return _silver_run(f"rebuild silver {table}", table, {"full_refresh": True}, repository)
+def plan_rebuild(table: str, repository: dg.RepositoryDefinition | Any, accept_loss: bool = False) -> Planned:
+    """The run that folds a table of silver anew from bronze; see `SilverConfig`."""
+    config = {"full_refresh": True, "accept_loss": accept_loss}
+    return _silver_run(f"rebuild silver {table}", table, config, repository)
 
 
 def plan_replay(table: str, replay: dict[str, Any], repository: dg.RepositoryDefinition | Any) -> Planned:

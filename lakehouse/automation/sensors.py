@@ -16,9 +16,10 @@ from filelock import Timeout
 from lakehouse.automation import handover, sources
 from lakehouse.automation.conditions import BY_CONDITIONS
 from lakehouse.automation.conditions import SENSOR as CONDITIONS
-from lakehouse.automation.instance import heal_dead_runs, heal_lost_runs, run_lock, unfinished_runs
+from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, heal_lost_runs, run_lock, unfinished_runs
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
+from lakehouse.bronze.ingest import forget_lost_files
 from lakehouse.bronze.landing import LandingError, can_list, landed_files
 from lakehouse.bronze.taken import FILES
 from lakehouse.contracts.changes import rows_digest
@@ -220,6 +221,7 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
     """What there is to start, for whoever holds the lock of `lakehouse run`."""
     instance, now = context.instance, time.time()
     heal_dead_runs(instance)
+    heal_gone_runs(instance)
     under_way: list[dg.DagsterRun] = []
     for tags in (BY_SENSOR, BY_CONDITIONS):
         heal_lost_runs(instance, tags)
@@ -244,6 +246,8 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
         return dg.SensorResult(skip_reason=f"Nothing has changed since the last look.{told}", cursor=seen)
     spark = connect(here)
     releases.ensure_tables(spark, here.storage_dir)
+    for contract in contracts.values():
+        forget_lost_files(spark, contract)
     pending = find_pending(spark, here, contracts, has_gold, sources.why_not(instance, here, now))
     if pending.growing:  # they look the same, and are whole, by the time of the next look
         seen = None

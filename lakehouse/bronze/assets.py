@@ -7,18 +7,14 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse.bronze.ingest import BRONZE, ConcurrentWriterError, Ingested, ensure_tables, ingest, newest_batch
+from lakehouse.bronze.ingest import BRONZE, Ingested, ensure_tables, ingest, newest_batch
 from lakehouse.bronze.landing import LandingError, landed_files, settled
 from lakehouse.bronze.partitions import record_start, start_of
+from lakehouse.bronze.steps import TRANSIENT, step
 from lakehouse.bronze.taken import NAMED_AT_MOST
 from lakehouse.contracts.model import Contract, Partition
-from lakehouse.engine.errors import EngineError
 from lakehouse.engine.resource import Engine
 from lakehouse.settings import Settings, settings
-
-TRANSIENT = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For what passes by itself: an engine that died, a commit that lost a race. Errors of contract or data are raised as
-Failure(allow_retries=False)."""
 
 
 class BronzeConfig(dg.Config):
@@ -118,32 +114,23 @@ def bronze_asset(contract: Contract, start: date) -> dg.AssetsDefinition:
         if context.has_partition_key or context.has_partition_key_range:
             window = context.partition_time_window
             period = (window.start.date(), window.end.date())
-        try:
-            yield _take(context, contract, here, engine, period, config.refresh)
-        except (EngineError, ConcurrentWriterError):
-            raise
-        except Exception as problem:
-            raise _judged(problem) from problem
+        with step(engine, here) as now:
+            try:
+                yield _take(context, contract, here, now.session, period, config.refresh)
+            except LandingError as problem:
+                raise dg.Failure(str(problem), allow_retries=False) from problem
 
     return _bronze
-
-
-def _judged(problem: Exception) -> Exception:
-    """A Failure that is not retried for what a retry cannot mend; the problem itself for what it may."""
-    if isinstance(problem, LandingError):
-        return dg.Failure(str(problem), allow_retries=False)
-    return problem
 
 
 def _take(
     context: dg.AssetExecutionContext,
     contract: Contract,
     here: Settings,
-    engine: Engine,
+    spark: Any,
     period: tuple[date, date] | None,
     refresh: bool,
 ) -> dg.MaterializeResult[Any]:
-    spark = engine.session
     ensure_tables(spark, here.storage_dir, contract)
     landed = landed_files(here.landing_dir, contract, spark, period)
     files = settled(here.landing_dir, landed, here.landing_settle_seconds)

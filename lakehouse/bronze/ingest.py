@@ -15,8 +15,8 @@ from lakehouse.bronze.landing import LandedFile, refuse_oversized, refuse_unopen
 from lakehouse.bronze.taken import FILES, IGNORED, TAKEN, TOUCHED, Rewritten, pending_files, taken_files
 from lakehouse.contracts.model import Contract
 from lakehouse.storage import tables
-from lakehouse.storage.maintain import append_small
-from lakehouse.storage.notes import notes
+from lakehouse.storage.maintain import append_small, delete_where
+from lakehouse.storage.notes import commit_note, notes
 from lakehouse.storage.tables import ConcurrentWriterError, Field, literal, lost_race
 
 __all__ = ["BRONZE", "FILES", "ConcurrentWriterError", "Ingested", "ingest", "pending_files", "taken_files"]
@@ -345,13 +345,14 @@ def _note_files(
 
 
 def heal_files(spark: SparkSession, contract: Contract) -> bool:
-    """Notes the files of a batch that was committed to bronze while its process died before noting them."""
+    """Notes the files of a batch that was committed to bronze while its process died before noting them; and what
+    `forget_lost_files` does."""
+    if forget_lost_files(spark, contract):
+        return True
     _, newest = next(notes(spark, contract.bronze_table), (0, None))
     if newest is None:
         return False
-    batch = newest["batch"]
-    of_table = (note for _, note in notes(spark, FILES) if note.get("table") == contract.table)
-    noted = next((note for note in of_table if note["kind"] == "files"), None)
+    batch, noted = newest["batch"], _noted(spark, contract)
     if noted is not None and noted["batch"] == batch:
         return False
     of_batch = (F.col("table_name") == contract.table) & (F.col("batch") == batch)
@@ -383,6 +384,25 @@ def heal_files(spark: SparkSession, contract: Contract) -> bool:
         return False
     append_small(missing, FILES, _files_note(contract, batch), _files_turn(contract, batch))
     return True
+
+
+def forget_lost_files(spark: SparkSession, contract: Contract) -> bool:
+    """Takes back that files were taken in batches that bronze no longer has, because its machine lost its power and with it
+    the newest commit: they are pending again. Told by notes; True where there were some."""
+    if not tables.exists(spark, FILES) or not tables.exists(spark, contract.bronze_table):
+        return False
+    noted = _noted(spark, contract)  # read first: bronze commits before its files are noted
+    if noted is None or noted["batch"] <= (newest := _newest_batch(spark, contract)):
+        return False
+    with commit_note(spark, _files_note(contract, newest)):
+        delete_where(spark, FILES, f"table_name = {literal(contract.table)} and batch > {newest}")
+    return True
+
+
+def _noted(spark: SparkSession, contract: Contract) -> dict[str, Any] | None:
+    """The note of the batch whose files were noted last."""
+    of_table = (note for _, note in notes(spark, FILES) if note.get("table") == contract.table)
+    return next((note for note in of_table if note["kind"] == "files"), None)
 
 
 def _files_note(contract: Contract, batch: int) -> dict[str, Any]:

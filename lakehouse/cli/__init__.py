@@ -15,6 +15,7 @@ _COMMANDS = {
     "batch": ("lakehouse.cli.batch:batch", "Look at batches that were held back; release or reject them."),
     "quarantine": ("lakehouse.cli.quarantine:quarantine", "Look at refused records, decide about them, replay them."),
     "alerts": ("lakehouse.cli.alerts:alerts", "Try whether messages about what broke reach anybody."),
+    "ui": ("lakehouse.cli.ui:ui", "Serve Dagster's UI and run its daemon; start again what dies of them."),
     "sql": ("lakehouse.cli.query:sql", "Query the lakehouse through the engine."),
     "profile": ("lakehouse.cli.profile:profile", "Measure a table; propose rules for its contract."),
     "report": ("lakehouse.cli.query:report", "Write the quality report (HTML and Markdown)."),

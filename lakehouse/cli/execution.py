@@ -15,7 +15,7 @@ from filelock import Timeout
 from rich.console import Console
 from rich.table import Table
 
-from lakehouse.automation.instance import heal_dead_runs, pools_in_use, run_lock
+from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, pools_in_use, run_lock
 from lakehouse.automation.instance import instance as dagster_instance
 from lakehouse.automation.runs import GOLD, RUNS_AT_ONCE, Outcome, Planned, events, execute, pools_of, tell
 from lakehouse.settings import Settings
@@ -57,7 +57,7 @@ def execute_all(
     log.parent.mkdir(parents=True, exist_ok=True)
     # What dbt and Spark say goes to a file; the console has its own stream.
     with dagster_instance(here) as instance, log.open("w") as said, redirect_stdout(said), redirect_stderr(said):
-        for run_id in heal_dead_runs(instance):
+        for run_id in [*heal_dead_runs(instance), *heal_gone_runs(instance)]:
             console.print(f"Run {run_id[:8]} ended with its process; what it committed stays.")
         _run_all(plan(definitions), _Workers(definitions, instance), outcome, console, is_gold_due, on_success)
     return outcome
@@ -122,6 +122,7 @@ def _run_all(
                 outcome.run_ids.append(under_way[-1].run_id)
         if not under_way and waiting:
             time.sleep(2)  # all are held by others
+            heal_gone_runs(workers.instance)
         wait([running.ended for running in under_way], timeout=0.3, return_when=FIRST_COMPLETED)
         for running in list(under_way):
             has_ended = running.ended.done()
@@ -139,7 +140,7 @@ def _is_held(planned: Planned, workers: _Workers, told: dict[str, str], console:
     held = pools_in_use(workers.instance, pools_of(planned, workers.definitions))
     for pool, run_id in held.items():
         if told.get(pool) != run_id:
-            console.print(f"Waiting: run {run_id[:8]} holds {pool}. (If its process is dead, delete it in the UI.)")
+            console.print(f"Waiting: run {run_id[:8]} holds {pool}.")
             told[pool] = run_id
     return bool(held)
 

@@ -15,7 +15,10 @@ from lakehouse.settings import settings
 
 @click.command()
 @click.argument("table")
-def rebuild(table: str) -> None:
+@click.option(
+    "--accept-loss", is_flag=True, help="Also where bronze no longer holds the records of some rows: they go."
+)
+def rebuild(table: str, accept_loss: bool) -> None:
     """Fold the silver TABLE (such as shopify_orders) anew from all that bronze holds, by its contract as it is now.
 
     One commit: readers see the old rows until the new ones have passed their audit. `lakehouse run` then publishes it.
@@ -28,7 +31,7 @@ def rebuild(table: str) -> None:
         prepare_home(here)
         outcome = execute_all(
             here,
-            lambda definitions: [plan_rebuild(table, definitions.get_repository_def())],
+            lambda definitions: [plan_rebuild(table, definitions.get_repository_def(), accept_loss)],
             lambda: False,
             console,
         )

@@ -13,6 +13,7 @@ from lakehouse.automation import pending as work
 from lakehouse.automation.instance import prepare_home
 from lakehouse.automation.report.summary import summarize_run
 from lakehouse.automation.runs import Outcome, plan_runs
+from lakehouse.bronze.ingest import forget_lost_files
 from lakehouse.bronze.partitions import record_start
 from lakehouse.cli.execution import closing_table, execute_all, only_run
 from lakehouse.contracts.loader import load_all
@@ -93,6 +94,9 @@ def _prepared(here: Settings, spark: Any, contracts: dict[str, Any], console: Co
     releases.ensure_tables(spark, here.storage_dir)
     for done in releases.heal(spark, here.storage_dir, contracts, dbt.marts(here)):
         console.print(f"Made again: {done}")
+    for contract in contracts.values():
+        if forget_lost_files(spark, contract):
+            console.print(f"{contract.bronze_table} has lost its newest batch, as by a power cut; it is taken again.")
     return work.find_pending(spark, here, contracts)
 
 

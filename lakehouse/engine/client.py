@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from lakehouse.engine import lifecycle
-from lakehouse.engine.config import session_conf
+from lakehouse.engine.config import FOREIGN_HEARTBEAT_SECONDS, HEARTBEAT_SECONDS, PATIENCE_SECONDS, session_conf
 from lakehouse.engine.errors import EngineError
 from lakehouse.settings import Settings
 
@@ -50,7 +50,7 @@ def connect(settings: Settings) -> "SparkSession":
             session = _held.get((os.getpid(), url, threading.get_ident()))
             try:
                 if session is None:
-                    return _open(url)
+                    return _open(url, settings.spark_remote is None)
                 _apply(session)
                 return session
             except Exception as found:
@@ -66,8 +66,9 @@ def reconnect(settings: Settings) -> "SparkSession":
         return connect(settings)
 
 
-def _open(url: str) -> "SparkSession":
-    from pyspark.sql import SparkSession
+def _open(url: str, is_ours: bool) -> "SparkSession":
+    from pyspark.sql.connect.client import ChannelBuilder
+    from pyspark.sql.connect.session import SparkSession
 
     os.environ["TZ"] = "UTC"
     time.tzset()
@@ -75,7 +76,14 @@ def _open(url: str) -> "SparkSession":
     warnings.filterwarnings("ignore", message="ReleaseExecute failed")
     _check_port(url)
     _forget()
-    session = SparkSession.builder.remote(url).create()
+    # Without, a query waits for ever where the server hangs or its machine is gone: nothing says so on the connection.
+    heartbeat = [
+        ("grpc.keepalive_time_ms", 1000 * (HEARTBEAT_SECONDS if is_ours else FOREIGN_HEARTBEAT_SECONDS)),
+        ("grpc.keepalive_timeout_ms", 1000 * PATIENCE_SECONDS),
+        ("grpc.http2.max_pings_without_data", 0),  # as often as a long query takes
+    ]
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as Spark's own builder does: `pyspark.sql.functions` asks for it
+    session: Any = SparkSession.Builder().channelBuilder(ChannelBuilder(url, heartbeat)).create()
     session.client._retry_policy.update(_RETRIES)
     _apply(session)
     session.sql("select 1").collect()

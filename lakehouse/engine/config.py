@@ -11,6 +11,11 @@ from lakehouse.settings import Settings
 GIB = 1024**3
 MESSAGE_BYTES = 128 * 1024 * 1024
 """The largest gRPC message either way; Spark's Python client refuses larger ones whatever the server says."""
+HEARTBEAT_SECONDS, FOREIGN_HEARTBEAT_SECONDS = 60, 600
+"""A client that waits for an answer asks so often whether the server still is there: ours, and one that is not ours, which
+may cut off whoever asks more often than every five minutes."""
+PATIENCE_SECONDS = 120
+"""So long a server may take to say that it is: longer than a collection of garbage on a busy machine."""
 
 
 @dataclass(frozen=True)

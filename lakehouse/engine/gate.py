@@ -6,7 +6,7 @@ server of ours, with an interceptor compiled by the Java compiler that ships wit
 
 from typing import Any
 
-from lakehouse.engine.config import MESSAGE_BYTES
+from lakehouse.engine.config import HEARTBEAT_SECONDS, MESSAGE_BYTES
 
 HEADER = "x-engine-token"
 
@@ -91,6 +91,8 @@ def open_gate(spark: Any, token: str, port: int = 0) -> Gate:
             jvm.java.net.InetSocketAddress("127.0.0.1", port)
         )
         .maxInboundMessageSize(MESSAGE_BYTES)
+        # By default a client that asks more often than every five minutes is cut off.
+        .permitKeepAliveTime(HEARTBEAT_SECONDS // 2, jvm.java.util.concurrent.TimeUnit.SECONDS)
         .addService(service.SparkConnectService(False))
         .intercept(interceptor)
     )

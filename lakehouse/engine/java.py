@@ -79,4 +79,4 @@ def find_java(java_home: Path | None = None) -> Java:
         if home and version and major_version(version) == REQUIRED:
             return Java(home, version, origin)
         seen.append(f"{origin}: {f'Java {version}' if version else 'none'}{f' at {home}' if home else ''}")
-    raise EngineError(f"No Java {REQUIRED} was found ({'; '.join(seen)}).", REMEDY)
+    raise EngineError(f"No Java {REQUIRED} was found ({'; '.join(seen)}).", REMEDY, passes=False)

@@ -197,8 +197,9 @@ def _launch(settings: Settings) -> Record:
 def _failure(settings: Settings, problem: str) -> EngineError:
     last = logs(settings, 15)
     text = "\n".join(last)
-    remedy = next((hint for needle, hint in _HINTS if needle in text), "Look at `lakehouse engine logs`.")
-    return EngineError(problem, f"{remedy} Its last words:\n{text}")
+    hint = next((hint for needle, hint in _HINTS if needle in text), None)
+    # What a hint asks a person to do, no second try does.
+    return EngineError(problem, f"{hint or 'Look at `lakehouse engine logs`.'} Its last words:\n{text}", hint is None)
 
 
 def _tail(path: Path, lines: int) -> list[str]:

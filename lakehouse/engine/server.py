@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from lakehouse.engine import catalog, class_archive, config, jars, record
+from lakehouse.engine import catalog, class_archive, config, jars, record, torn
 from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
 
@@ -128,6 +128,8 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
     conf = config.spark_conf(settings, config.this_machine(), found)
     conf["spark.driver.extraJavaOptions"] += " " + " ".join(class_archive.java_options(archive, os.getpid()))
     life = metastore_id(settings)
+    for sentence in torn.take_back(settings.storage_dir):
+        say(sentence)
     spark, jvm = start_spark(conf)
     try:
         from lakehouse.engine.gate import open_gate

@@ -1,6 +1,7 @@
 """The dbt models as assets, every dbt test as a check; then the release and the serving views."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version as installed_version
@@ -13,7 +14,8 @@ from packaging.version import Version
 from pydantic import Field as ConfigField
 from pyspark.errors import PySparkException
 
-from lakehouse.bronze.assets import TRANSIENT, table_schema
+from lakehouse.bronze.assets import table_schema
+from lakehouse.bronze.steps import TRANSIENT, Step, step
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.resource import Engine
 from lakehouse.gold import checks, failures
@@ -29,6 +31,7 @@ from lakehouse.settings import Settings, executable, settings
 from lakehouse.silver import state
 from lakehouse.silver.state import child_columns, public_columns
 from lakehouse.storage import maintain, tables
+from lakehouse.storage.transient import says_so
 
 GOLD_POOL = "gold"
 
@@ -132,7 +135,8 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
     def _gold(
         context: dg.AssetExecutionContext, config: GoldConfig, engine: Engine, dbt_cli: DbtCliResource
     ) -> Iterator[Any]:
-        yield from _build(context, config, engine, dbt_cli, contracts, manifest, translator)
+        with step(engine, settings()) as now:
+            yield from _build(context, config, engine, dbt_cli, contracts, manifest, translator, now)
 
     # Only prod is released.
     return [_gold, _release_asset(contracts, config)] if config.dbt_target == "prod" else [_gold]
@@ -146,9 +150,10 @@ def _build(
     contracts: Mapping[str, Contract],
     manifest: Mapping[str, Any],
     translator: Translator,
+    now: Step,
 ) -> Iterator[Any]:
     here = settings()
-    spark = engine.session
+    spark = now.session
     marts = dbt.buildable_marts(here, contracts)
     names = sorted(marts)
     schema = gold_schema(next(iter(marts.values())))
@@ -179,14 +184,27 @@ def _build(
     rebuilt = releases.rebuilt_since(spark, dict(contracts), last) if last else []
     if rebuilt:
         context.log.info(f"Gold is built from nothing, because silver was folded anew: {', '.join(rebuilt)}")
+    lost = [
+        name
+        for name, at in (last.gold_versions if last else {}).items()
+        if releases.is_lost(spark, f"{schema}.{name}", at)
+    ]
+    if lost:
+        context.log.warning(f"Gold is built from nothing, because released versions are gone: {', '.join(lost)}")
+        rebuilt = [*rebuilt, *lost]
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
     known, found = checks.data_tests(manifest), list[CheckResult]()
     passed = warned = 0
+    for folder in dbt.old_builds(here):
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         invocation = dbt_cli.cli(
-            dbt_args(config, last, code, rebuilt), context=context, target_path=_target(here, context.run_id)
+            dbt_args(config, last, code, rebuilt),
+            context=context,
+            target_path=dbt.build_dir(here, context.run_id),
         )
+        now.ends_by(invocation.process.kill)
         for event in invocation.stream():
             if isinstance(event, dg.AssetCheckResult):
                 passed += event.passed
@@ -200,7 +218,8 @@ def _build(
                 event = _with_failing_rows(event, context, spark, manifest, contracts, invocation.target_path, here)
             yield event
     except Exception as problem:
-        has_engine_died = engine.remote_url != url
+        now.end()
+        passes = engine.remote_url != url or says_so(str(problem))  # the engine is another one, or dbt tells of it
         spark = engine.session
         if is_prod:
             releases.restore_gold(spark, schema, last)
@@ -222,7 +241,7 @@ def _build(
         results.remember(spark, found, code, context.run_id)
         raise dg.Failure(
             f"Gold was not released{f' and is back at release {last.release_id}' if last else ''}: {_reason(problem)}",
-            allow_retries=has_engine_died,
+            allow_retries=passes,
         ) from problem
     results.remember(spark, found, code, context.run_id)
     if is_prod and not is_whole:
@@ -265,11 +284,6 @@ def _staging(manifest: Mapping[str, Any]) -> str:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model" and node["fqn"][1] == "staging"
     )
-
-
-def _target(here: Settings, run_id: str) -> Path:
-    dbt.clean_targets(here)
-    return dbt.target_dir(here) / f"run-{run_id[:8]}"
 
 
 def _reason(problem: Exception) -> str:
@@ -401,32 +415,32 @@ def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.As
     @dg.multi_asset(name="release", specs=specs, pool=GOLD_POOL, retry_policy=TRANSIENT)
     def _release(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[dg.MaterializeResult[Any]]:
         here = settings()
-        spark = engine.session
-        if here.dbt_target != "prod":
-            raise dg.Failure(
-                f"The dbt target is {here.dbt_target}; only prod is released. Unset LAKEHOUSE_DBT_TARGET.",
-                allow_retries=False,
-            )
-        released = publish(spark, here, dict(contracts), context.run_id)
-        for name in names:
+        with step(engine, here) as now:
+            if here.dbt_target != "prod":
+                raise dg.Failure(
+                    f"The dbt target is {here.dbt_target}; only prod is released. Unset LAKEHOUSE_DBT_TARGET.",
+                    allow_retries=False,
+                )
+            released = publish(now.session, here, dict(contracts), context.run_id)
+            for name in names:
+                yield dg.MaterializeResult(
+                    asset_key=["serving", name],
+                    metadata={
+                        "dagster/row_count": released.row_counts.get(name, 0),
+                        "release": released.release_id,
+                        "gold_version": released.gold_versions[name],
+                    },
+                )
             yield dg.MaterializeResult(
-                asset_key=["serving", name],
+                asset_key=["ops", "releases"],
                 metadata={
-                    "dagster/row_count": released.row_counts.get(name, 0),
                     "release": released.release_id,
-                    "gold_version": released.gold_versions[name],
+                    "checks_passed": released.checks_passed,
+                    "checks_warned": released.checks_warned,
+                    "silver_versions": dg.MetadataValue.json(released.silver_versions),
+                    "gold_versions": dg.MetadataValue.json(released.gold_versions),
                 },
             )
-        yield dg.MaterializeResult(
-            asset_key=["ops", "releases"],
-            metadata={
-                "release": released.release_id,
-                "checks_passed": released.checks_passed,
-                "checks_warned": released.checks_warned,
-                "silver_versions": dg.MetadataValue.json(released.silver_versions),
-                "gold_versions": dg.MetadataValue.json(released.gold_versions),
-            },
-        )
 
     return _release
 

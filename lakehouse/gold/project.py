@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lakehouse.contracts.model import Contract
 from lakehouse.settings import Settings, executable
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _QUIET = "ignore::UserWarning:pyspark.sql.connect.session"
 """dbt-spark sets static confs with every statement; Spark Connect warns each time. This silences exactly that."""
 
+_BUILD = "run-"
+"""What the folders of builds begin with."""
+_BUILDS_KEPT = 5
+_PARSE_SECONDS = 600
+"""A parse takes seconds."""
 _PARTIAL = "partial_parse.msgpack"
 """What dbt keeps of a parse to be quicker next time; builds copy it from the target folder."""
 
@@ -94,9 +99,14 @@ def prepare(settings: Settings) -> Path:
     if not is_stale(settings):
         return manifest
     target_dir(settings).mkdir(parents=True, exist_ok=True)
-    with FileLock(target_dir(settings) / "parse.lock"):
-        if is_stale(settings):
-            _parse(settings)
+    try:
+        with FileLock(target_dir(settings) / "parse.lock", timeout=2 * _PARSE_SECONDS):
+            if is_stale(settings):
+                _parse(settings)
+    except (Timeout, subprocess.TimeoutExpired):
+        raise DbtError(
+            f"dbt has been reading its project for more than {_PARSE_SECONDS} s. Is the disk that slow?"
+        ) from None
     return manifest
 
 
@@ -122,6 +132,7 @@ def _parse(settings: Settings) -> None:
         env={**os.environ, **dbt_environment()},
         capture_output=True,
         text=True,
+        timeout=_PARSE_SECONDS,
         check=False,
     )
     if said.returncode:
@@ -210,15 +221,13 @@ def checksum(settings: Settings) -> str:
     return hashlib.sha256("\n".join(sorted(sums)).encode()).hexdigest()[:16]
 
 
-def clean_targets(settings: Settings, keep: int = 5) -> int:
-    """Removes what dbt left of all but the newest runs; returns how many folders went."""
-    root = target_dir(settings)
-    if not root.is_dir():
-        return 0
-    folders = sorted(
-        (path for path in root.iterdir() if path.is_dir() and (path / "run_results.json").exists()),
-        key=lambda path: path.stat().st_mtime,
-    )
-    for path in folders[:-keep]:
-        shutil.rmtree(path)
-    return max(0, len(folders) - keep)
+def old_builds(settings: Settings) -> list[Path]:
+    """The folders of all builds but the newest, also of those that were killed. For whoever keeps others from building: a
+    build under way writes to the newest."""
+    folders = sorted(target_dir(settings).glob(f"{_BUILD}*"), key=lambda path: path.stat().st_mtime)
+    return folders[:-_BUILDS_KEPT]
+
+
+def build_dir(settings: Settings, run_id: str) -> Path:
+    """Where dbt writes what it does in a build: its log, the compiled models, the results."""
+    return target_dir(settings) / f"{_BUILD}{run_id[:8]}"

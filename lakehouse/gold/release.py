@@ -194,10 +194,16 @@ def restore_gold(spark: SparkSession, schema: str, release: Release | None) -> l
     restored = []
     for name, version in release.gold_versions.items():
         table = f"{schema}.{name}"
-        if tables.exists(spark, table) and not _is_at(spark, table, version):
+        if tables.exists(spark, table) and not is_lost(spark, table, version) and not _is_at(spark, table, version):
             spark.sql(f"restore table {table} to version as of {version}").collect()
             restored.append(name)
     return restored
+
+
+def is_lost(spark: SparkSession, table: str, version: int) -> bool:
+    """Whether a version that was released is gone with the newest commits of the table: by a power cut, or by a folder that
+    was taken away. Only a build from nothing makes it again."""
+    return not tables.exists(spark, table) or tables.version(spark, table) < version
 
 
 def repoint(

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Severity
 from lakehouse.storage import tables
@@ -112,3 +113,21 @@ def remember(spark: SparkSession, results: Sequence[CheckResult], contract_versi
     ]
     frame = tables.local_rows(spark, rows, _COLUMNS[:-1]).selectExpr("*", "current_timestamp() as evaluated_at")
     append_small(frame, CHECK_RESULTS)
+
+
+def expire(spark: SparkSession, days: int) -> int:
+    """Removes results that are older than `days`, but the newest of each check, which stands until there is another.
+    Returns how many. Idempotent."""
+    if not tables.exists(spark, CHECK_RESULTS):
+        return 0
+    old = f"evaluated_at < current_timestamp() - make_dt_interval({days})"
+    if spark.table(CHECK_RESULTS).where(old).limit(1).isEmpty():
+        return 0
+    before = spark.table(CHECK_RESULTS).count()
+    newest = spark.table(CHECK_RESULTS).groupBy("table_name", "check_name").agg(F.max("evaluated_at").alias("newest"))
+    same = "target.table_name = source.table_name and target.check_name = source.check_name"
+    tables.merge(newest, CHECK_RESULTS, f"{same} and target.{old} and target.evaluated_at < source.newest", _DELETE)
+    return before - spark.table(CHECK_RESULTS).count()
+
+
+_DELETE = "when matched then delete"

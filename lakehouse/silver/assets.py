@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from lakehouse.bronze.assets import TRANSIENT, asset_tags, contract_reference, owners, table_schema
+from lakehouse.bronze.assets import asset_tags, contract_reference, owners, table_schema
+from lakehouse.bronze.steps import TRANSIENT, step
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.engine.resource import Engine
 from lakehouse.quality import results as check_results
@@ -17,6 +18,7 @@ from lakehouse.silver import ledger, quarantine
 from lakehouse.silver.evolution import ContractChangedError
 from lakehouse.silver.quarantine import STATUS, Replay, Selection
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
+from lakehouse.silver.retention import ExpiredError
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
 from lakehouse.storage import tables
 from lakehouse.storage.tables import TableShapeError, literal
@@ -44,6 +46,8 @@ class SilverConfig(dg.Config):
 
     full_refresh: bool = False
     """Fold the whole table anew from bronze."""
+    accept_loss: bool = False
+    """Also where bronze no longer holds the records of some rows, which are lost by it."""
     replay: ReplayConfig | None = None
     """Take records that are in quarantine, instead of new ones."""
 
@@ -199,18 +203,28 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
         context: dg.AssetExecutionContext, config: SilverConfig, engine: Engine
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         here = settings()
-        spark = engine.session
-        existing = frozenset(table for table in all_tables if tables.exists(spark, f"silver.{table}"))
-        try:
-            replay = config.replay.replay if config.replay else None
-            refined = refine(spark, here.storage_dir, contract, context.run_id, existing, config.full_refresh, replay)
-        except BatchBlockedError as blocked:
-            for result in blocked.results:
-                yield _check(key, result)
-            raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
-        except (TableShapeError, BasisError, ContractChangedError) as problem:
-            raise dg.Failure(str(problem), allow_retries=False) from problem
-        yield from _results(context, contract, spark, key, refined)
+        with step(engine, here) as now:
+            spark = now.session
+            existing = frozenset(table for table in all_tables if tables.exists(spark, f"silver.{table}"))
+            try:
+                replay = config.replay.replay if config.replay else None
+                refined = refine(
+                    spark,
+                    here.storage_dir,
+                    contract,
+                    context.run_id,
+                    existing,
+                    config.full_refresh,
+                    replay,
+                    config.accept_loss,
+                )
+            except BatchBlockedError as blocked:
+                for result in blocked.results:
+                    yield _check(key, result)
+                raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
+            except (TableShapeError, BasisError, ContractChangedError, ExpiredError) as problem:
+                raise dg.Failure(str(problem), allow_retries=False) from problem
+            yield from _results(context, contract, spark, key, refined)
 
     return _silver
 

@@ -24,7 +24,7 @@ from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, QUALITY_SCORE, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.score import scored
-from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, state
+from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, retention, state
 from lakehouse.silver.decisions import Decision
 from lakehouse.silver.fold import (
     DELETED,
@@ -113,6 +113,7 @@ def refine(
     silver_tables: frozenset[str],
     full_refresh: bool = False,
     replay: Replay | None = None,
+    accepts_loss: bool = False,
 ) -> Refined | None:
     """Takes into silver whatever bronze committed since silver's own last commit; None when there is nothing.
 
@@ -120,15 +121,18 @@ def refine(
     quarantine instead of new ones: as they were corrected, with the place in the order that they always had. (What a
     snapshot means depends on those before it: such a table is folded anew.)
 
+    `accepts_loss`: fold anew also where rows are lost by it, because bronze no longer holds their records.
+
     Idempotent, and safe to repeat after a crash at any point: the state's commit is what counts, what the quarantine has
     beyond it is taken back, and the ledger is healed from the state's notes.
 
     Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
     rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column, or its format
-    changed) and ConcurrentWriterError (another writer committed meanwhile, nothing was written by this one).
+    changed), ExpiredError (all is to be folded anew, and bronze no longer holds all) and ConcurrentWriterError (another
+    writer committed meanwhile, nothing was written by this one).
     """
     with _sole_refiner(storage, contract):
-        return _refine(spark, storage, contract, run_id, silver_tables, full_refresh, replay)
+        return _refine(spark, storage, contract, run_id, silver_tables, full_refresh, replay, accepts_loss)
 
 
 @contextmanager
@@ -162,6 +166,7 @@ def _refine(
     silver_tables: frozenset[str],
     full_refresh: bool,
     replay: Replay | None,
+    accepts_loss: bool,
 ) -> Refined | None:
     """As `refine`, for whoever is the only one on this machine."""
     started = time.monotonic()
@@ -182,7 +187,8 @@ def _refine(
     if sent is not None:
         quarantine.ensure_resolutions(spark, storage, contract)
         newest = None if done is None or sent.isEmpty() else newest if full_refresh else done
-    if newest is None or (newest == done and not full_refresh and sent is None):
+    # Bronze is behind where it lost its newest commit: what it takes again is a batch of its own.
+    if newest is None or (done is not None and newest <= done and not full_refresh and sent is None):
         if last is not None:
             state.ensure_views(spark, storage, contract)
         return None
@@ -207,6 +213,8 @@ def _refine(
         since, previous, last_day = None, {}, None
         raw = _raw(spark, contract, None, newest)
         landed, days, headers = _overview(raw)
+    if since is None and last is not None and not accepts_loss:
+        retention.refuse_losing(spark, contract)
     taken = landed + (previous.get("taken", INTERPRETED_UP_TO) if since is not None else 0)
     is_small = taken <= INTERPRETED_UP_TO
     with _small(spark, taken), ExitStack() as stack:

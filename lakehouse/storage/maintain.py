@@ -80,6 +80,12 @@ def vacuum(spark: SparkSession, table: str, hours: int = LEAST_HOURS) -> None:
     spark.sql(f"vacuum {table} retain {hours} hours").collect()
 
 
+def delete_where(spark: SparkSession, table: str, condition: str) -> int:
+    """Deletes the rows for which `condition` holds, in one commit that carries no note; returns how many."""
+    row = spark.sql(f"delete from {table} where {condition}").first()
+    return int(row[0]) if row is not None else 0
+
+
 def folder_bytes(storage: str, table: str) -> int | None:
     """Bytes of everything in a table's folder, its log too; None where the storage is no local folder."""
     place = tables.location(storage, table)

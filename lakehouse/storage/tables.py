@@ -205,7 +205,8 @@ whose number is not higher than the last one of that name. Whoever derives the n
 from nothing that another writer may draw anew, has it committed only on that state. A write that was passed over says
 nothing: look for its note."""
 
-_CONFLICT = re.compile(r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write)|MetadataChanged|DELTA_CONCURRENT")
+CONFLICT = re.compile(r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write)|MetadataChanged|DELTA_CONCURRENT")
+"""What Delta says of a commit that lost a race."""
 
 
 @contextmanager
@@ -214,7 +215,7 @@ def _sole_writer(table: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as problem:
-        if _CONFLICT.search(str(problem)):
+        if CONFLICT.search(str(problem)):
             raise lost_race(table) from problem
         raise
 

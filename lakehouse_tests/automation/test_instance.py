@@ -1,10 +1,16 @@
 """Runs whose process is gone."""
 
+import os
+import socket
+import subprocess
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from lakehouse.automation import instance as instances
-from lakehouse.automation.instance import STARTED_BY, heal_dead_runs, heal_lost_runs
+from lakehouse.automation.instance import STARTED_BY, heal_dead_runs, heal_gone_runs, heal_lost_runs, prepare_ui
+from lakehouse.settings import Settings
 
 TAGS = {"lakehouse/started_by": "a test"}
 
@@ -19,10 +25,11 @@ def a_job() -> None:
     nothing()
 
 
-def begun(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.DagsterRun:
+def begun(instance: dg.DagsterInstance, tags: dict[str, str], pid: int | None = None) -> dg.DagsterRun:
     run = instance.create_run_for_job(a_job, tags=tags)
     instance.report_dagster_event(
-        dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name="a_job"), run_id=run.run_id
+        dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name="a_job", pid=pid),
+        run_id=run.run_id,
     )
     return run
 
@@ -49,3 +56,27 @@ def test_runs_of_a_killed_lakehouse_run_are_failed() -> None:
         dead, other = begun(instance, STARTED_BY), begun(instance, TAGS)
         assert heal_dead_runs(instance) == [dead.run_id]
         assert (status(instance, dead), status(instance, other)) == ("FAILURE", "STARTED")
+
+
+def test_runs_whose_process_was_killed_are_failed_whoever_started_them() -> None:
+    with subprocess.Popen(["sleep", "0"]) as ended:
+        pass
+    with dg.DagsterInstance.local_temp() as instance:
+        dead, alive, unknown = (begun(instance, {}, pid) for pid in (ended.pid, os.getpid(), None))
+        assert heal_gone_runs(instance) == [dead.run_id]
+        assert [status(instance, run) for run in (dead, alive, unknown)] == ["FAILURE", "STARTED", "STARTED"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        begun(instance, {}, ended.pid)
+        assert heal_gone_runs(instance) == [], "another machine may have it"
+
+
+def test_a_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SystemExit, match=rf"Port {port} .*make ui PORT={port + 1}"):
+            prepare_ui(Settings(home=tmp_path), port)
+    prepare_ui(Settings(home=tmp_path), port)
+    assert (tmp_path / "dagster" / "dagster.yaml").exists()

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from lakehouse.automation import pending
-from lakehouse.automation.pending import Pending, Stretch, bronze_runs, find_pending
+from lakehouse.automation.pending import Pending, Stretch, bronze_runs, find_pending, gold_reason
 from lakehouse.bronze.partitions import floor, next_period, periods, record_start, recorded_starts, start_of
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
+from lakehouse.gold import project as dbt
+from lakehouse.gold import release as releases
+from lakehouse.gold.release import Release
 from lakehouse.settings import Settings, settings
+from lakehouse.storage import tables
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +104,19 @@ def test_the_first_day_is_kept_when_landing_is_cleaned_up(contracts: dict[str, C
     record_start(tmp_path, contract.table, date(2026, 1, 1))
     assert recorded_starts(tmp_path) == {contract.table: date(2025, 12, 24)}
     assert start_of(contract, str(tmp_path / "landing"), tmp_path, today) == date(2025, 12, 24)
+
+
+def test_gold_is_built_where_a_released_version_is_gone(
+    contracts: dict[str, Contract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = settings()
+    last = Release(1, "released", {}, {}, {"fct_orders": 7}, code=dbt.checksum(here))
+    monkeypatch.setattr(releases, "events", lambda _: [])
+    monkeypatch.setattr(releases, "current", lambda _: last)
+    monkeypatch.setattr(releases, "silver_now", lambda *_: ({}, {}))
+    for newest, reason in ((7, None), (9, None), (6, "released versions of it are gone")):
+        monkeypatch.setattr(tables, "exists", lambda *_: True)
+        monkeypatch.setattr(tables, "version", lambda *_, newest=newest: newest)
+        assert gold_reason(None, here, contracts, ()) == reason
+    monkeypatch.setattr(tables, "exists", lambda *_: False)
+    assert gold_reason(None, here, contracts, ()) == "released versions of it are gone"

@@ -24,6 +24,7 @@ from lakehouse.bronze.ingest import (
 from lakehouse.bronze.landing import LandingError, is_whole, landed_files, refuse_oversized
 from lakehouse.contracts.model import Contract
 from lakehouse.settings import settings
+from lakehouse.silver import refine
 from lakehouse_tests.silver.small import column, contract, key, land
 
 _names = (f"ingested{number}" for number in itertools.count())
@@ -298,3 +299,12 @@ def test_files_come_by_arrival_day_and_within_their_period(tmp_path: Path) -> No
     assert len(landed_files(str(tmp_path), of, period=period)) == 3
     with pytest.raises(LandingError, match="needs the engine"):
         landed_files("s3a://bucket/landing", of)
+
+
+def test_batches_are_in_order_also_where_the_clock_goes_back_or_stands_still() -> None:
+    now = ingest_module.new_batch(0)
+    in_a_year = now + 365 * 86_400_000_000
+    assert ingest_module.new_batch(in_a_year) == in_a_year + 1
+    rebuilt = refine._change_number(in_a_year, {"batch": in_a_year})
+    assert rebuilt == in_a_year + 1
+    assert refine._change_number(in_a_year, {"batch": in_a_year, "change": rebuilt}) == rebuilt + 1

@@ -1,20 +1,27 @@
-"""Kill the engine or the step at any moment, run again: the table is the one that an undisturbed run gives.
+"""Whatever happens at any moment, run again: the table is the one that an undisturbed run gives.
 
-The engine is this module's own, in a home of its own, and is killed by the pid that its record names.
+The step is killed, the engine is, its metastore is taken away, the disk is full, the machine loses its power with the newest
+commit half written. The engine is this module's own, in a home of its own, and is killed by the pid that its record names.
+Tables lie on a small disk of their own.
 """
 
 import json
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
+from lakehouse.automation.errors import explain
 from lakehouse.engine import lifecycle, record
 from lakehouse.settings import PROJECT, settings
 
@@ -57,6 +64,45 @@ class Home:
             return False
         return True
 
+    def lose_metastore(self) -> None:
+        shutil.rmtree(self.settings.engine_dir / "metastore")
+
+    def lose_power(self) -> None:
+        """Ends the engine, and cuts the commit that was written last in half."""
+        self.kill_engine()
+        commits = Path(self.settings.storage_dir).glob("*/*/_delta_log/*.json")
+        newest = max(commits, key=lambda path: path.stat().st_mtime_ns)
+        with newest.open("r+b") as file:
+            file.truncate(newest.stat().st_size // 2)
+        (newest.parent / f".{newest.name}.crc").unlink(missing_ok=True)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Nothing can be written to tables any more. Where no disk of their own could be mounted, the engine may write no
+        byte more into any file, which it says in other words."""
+        place = Path(self.settings.storage_dir)
+        if place.is_mount():
+            ballast = place / "ballast"
+            with suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"x" * 4096)
+            try:
+                yield
+            finally:
+                ballast.unlink()
+            return
+        found = record.alive(self.settings)
+        assert found is not None, "the engine is there before its disk is full"
+        jvm = psutil.Process(found.jvm_pid)
+        _, most = jvm.rlimit(psutil.RLIMIT_FSIZE)
+        jvm.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+        try:
+            yield
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                jvm.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY if most == -1 else most, most))
+            self.kill_engine()
+
     def assert_same(self, last: int, stormy: str, seed: object = "") -> None:
         """Takes the last file once more, undisturbed, and all of them into another table: both are the same."""
         said = self.end(self.start("compare", str(last), stormy, f"{stormy}_calm"), seconds=1800)
@@ -69,8 +115,17 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     own = Home(tmp_path)
-    yield own
-    lifecycle.stop(own.settings)
+    place = Path(own.settings.storage_dir)
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    try:
+        yield own
+    finally:
+        lifecycle.stop(own.settings)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", str(place)], check=True)
 
 
 def until(child: "subprocess.Popen[str]", word: str) -> None:
@@ -85,7 +140,7 @@ def until(child: "subprocess.Popen[str]", word: str) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_three_kills_before_during_and_after_the_commit(home: Home) -> None:
+def test_three_kills_a_lost_metastore_a_full_disk_and_a_power_cut(home: Home) -> None:
     stormy = home.start("take", "stormy", "0", "before")
     until(stormy, "before")
     stormy.kill()
@@ -99,28 +154,50 @@ def test_three_kills_before_during_and_after_the_commit(home: Home) -> None:
     time.sleep(0.15)
     assert home.kill_engine(), "during the commit"
     home.end(stormy, ok=False)
-    home.assert_same(1, "stormy")
+    home.lose_metastore()
+    home.end(home.start("take", "stormy", "1"))
+    with home.full_disk():
+        said = home.end(home.start("take", "stormy", "2"), ok=False)
+        assert "The disk is full. Free some space and run again" in explain(said), said
+    stormy = home.start("take", "stormy", "2", "before")
+    until(stormy, "before")
+    stormy.kill()
+    home.end(stormy, ok=False)
+    home.lose_power()
+    home.assert_same(2, "stormy")
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3 * 3600)
-def test_a_hundred_kills_at_random_moments(home: Home) -> None:
+def test_a_hundred_faults_at_random_moments(home: Home) -> None:
     seed = int(os.environ.get("SOAK_SEED", time.time_ns() % 1_000_000))
     print(f"SOAK_SEED={seed}")
     chance = random.Random(seed)
     files = max(1, SOAK_KILLS // KILLS_A_FILE)
-    kills = {"step": 0, "engine": 0}
+    kills = dict.fromkeys(("step", "engine", "metastore", "disk", "power"), 0)
     for file in range(files):
         for _ in range(KILLS_A_FILE):
             is_warm = record.alive(home.settings) is not None
             stormy = home.start("take", "soaked", str(file))
             # It takes so long until it calls the engine, and longer where that is to be started first.
             time.sleep((1.5 if is_warm else 6) + chance.uniform(0, SPAN_SECONDS))
-            if chance.random() < 0.4 and home.kill_engine():
-                kills["engine"] += 1
-            else:
+            kind = chance.choice(["step", "step", "engine", "engine", "metastore", "disk", "power"])
+            if kind == "disk" and record.alive(home.settings):
+                with home.full_disk():
+                    time.sleep(chance.uniform(0, SPAN_SECONDS))
+                    stormy.kill()
+            elif kind == "power":
                 stormy.kill()
-                kills["step"] += 1
+                stormy.wait()
+                if any(Path(home.settings.storage_dir).glob("*/*/_delta_log/*.json")):
+                    home.lose_power()
+            elif kind in ("engine", "metastore") and home.kill_engine():
+                if kind == "metastore":
+                    home.lose_metastore()
+            else:
+                kind = "step"
+                stormy.kill()
+            kills[kind] += 1
             home.end(stormy, ok=False)
         if file % 4 == 3:
             home.end(home.start("take", "soaked", str(file)))

@@ -1,17 +1,22 @@
 """Where alerts go: each channel is a URL, and its scheme says how it is spoken to."""
 
+import http.client
 import json
 import smtplib
 import ssl
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
+from threading import Thread
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 TIMEOUT_SECONDS = 10
 """One that does not answer must not keep the others waiting, nor the sensor."""
+IN_ALL_SECONDS = 15
+"""Nor must one that answers a letter at a time, or whose name takes a minute to resolve."""
 _PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 Status = Literal["broken", "warning", "recovered", "notice"]
 
@@ -70,22 +75,36 @@ def send(channel: str, alert: Alert) -> None:
     Raises ChannelError where it was not taken. Not idempotent: a channel that took it and failed to say so gets it twice.
     """
     parts = _parts(channel)
+    said: Future[None] = Future()
+
+    def say() -> None:
+        try:
+            _say(channel, parts, alert)
+            said.set_result(None)
+        except BaseException as problem:
+            said.set_exception(problem)
+
+    Thread(target=say, daemon=True).start()
     try:
-        if parts.scheme.startswith("smtp"):
-            _mail(parts, alert)
-        elif parts.scheme == "pagerduty":
-            _post(_PAGERDUTY, pagerduty_event(alert, parts.netloc))
-        elif parts.scheme.startswith("pagerduty+"):  # a proxy of it
-            _post(_address(parts), pagerduty_event(alert, unquote(parts.username or "")))
-        elif parts.scheme.startswith("slack+"):
-            _post(_address(parts), {"text": f"*{alert.title}*\n{alert.body}"})
-        else:
-            _post(channel, asdict(alert) | {"title": alert.title})
+        said.result(timeout=IN_ALL_SECONDS)
     except urllib.error.HTTPError as problem:
         raise ChannelError(f"{name_of(channel)} answered {problem.code} {problem.reason}") from None
-    except (OSError, smtplib.SMTPException) as problem:
+    except (OSError, http.client.HTTPException, smtplib.SMTPException) as problem:
         reason = problem.reason if isinstance(problem, urllib.error.URLError) else problem
-        raise ChannelError(f"{name_of(channel)} did not take it: {reason or type(problem).__name__}") from None
+        raise ChannelError(f"{name_of(channel)} did not take it: {str(reason) or type(problem).__name__}") from None
+
+
+def _say(channel: str, parts: SplitResult, alert: Alert) -> None:
+    if parts.scheme.startswith("smtp"):
+        _mail(parts, alert)
+    elif parts.scheme == "pagerduty":
+        _post(_PAGERDUTY, pagerduty_event(alert, parts.netloc))
+    elif parts.scheme.startswith("pagerduty+"):  # a proxy of it
+        _post(_address(parts), pagerduty_event(alert, unquote(parts.username or "")))
+    elif parts.scheme.startswith("slack+"):
+        _post(_address(parts), {"text": f"*{alert.title}*\n{alert.body}"})
+    else:
+        _post(channel, asdict(alert) | {"title": alert.title})
 
 
 def pagerduty_event(alert: Alert, routing_key: str) -> dict[str, object]:

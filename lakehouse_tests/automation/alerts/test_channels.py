@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
@@ -120,6 +121,26 @@ def test_one_that_refuses_hangs_or_is_not_there_is_an_error_without_secrets(
         assert time.monotonic() - began < 30, "it would wait for ever"
     with pytest.raises(ChannelError, match="did not take it"):
         send(f"http://127.0.0.1:{port}/", BROKEN)
+
+
+def test_one_that_answers_a_letter_at_a_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "IN_ALL_SECONDS", 1)
+    done = threading.Event()
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+
+        def trickle() -> None:
+            connection, _ = slow.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not done.wait(0.1):
+                    connection.sendall(b".")
+
+        threading.Thread(target=trickle, daemon=True).start()
+        with pytest.raises(ChannelError, match="did not take it: TimeoutError"):
+            send(f"http://127.0.0.1:{slow.getsockname()[1]}/", BROKEN)
+        done.set()
 
 
 @pytest.mark.parametrize(

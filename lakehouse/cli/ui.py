@@ -1,0 +1,22 @@
+"""`lakehouse ui`: Dagster's UI and daemon, kept alive."""
+
+import sys
+
+import click
+
+from lakehouse.automation.instance import prepare_ui
+from lakehouse.automation.serve import serve
+from lakehouse.settings import PROJECT, executable, settings
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, help="Where to serve, on the loopback.")
+def ui(port: int) -> None:
+    """Serve Dagster's UI on http://127.0.0.1:PORT, and run its daemon: sensors and schedules. Ctrl-C ends it.
+
+    Where a process of theirs dies, they are started again. Exit 1: the port is in use, or Dagster does not start.
+    """
+    prepare_ui(settings(), port)
+    workspace = str(PROJECT / "workspace.yaml")
+    command = [executable("dagster"), "dev", "--workspace", workspace, "--host", "127.0.0.1", "--port", str(port)]
+    sys.exit(serve(command, lambda sentence: click.echo(sentence, err=True)))

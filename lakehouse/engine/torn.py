@@ -1,0 +1,38 @@
+"""Commits whose file in a table's log was cut off, as by a machine that lost its power while it was written: the commit is
+taken back, so that the table is what it was before, and whoever made the commit makes it again."""
+
+import json
+from pathlib import Path
+
+
+def take_back(storage: str) -> list[str]:
+    """A sentence for each table of a local storage whose newest commit is not whole, and was taken back: its file is put
+    aside as `<version>.json.torn`. Other storage writes a file whole or not at all. Idempotent.
+
+    For whoever starts the engine: it holds no table yet, and nobody writes to one.
+    """
+    if "://" in storage:
+        return []
+    said = []
+    for log in sorted(Path(storage).glob("*/*/_delta_log")):
+        commits = [path for path in log.glob("*.json") if path.stem.isdigit()]
+        newest = max(commits, default=None)
+        if newest is None or _is_whole(newest) or (log / f"{newest.stem}.checkpoint.parquet").exists():
+            continue
+        newest.replace(newest.with_suffix(".json.torn"))
+        # What Hadoop and Delta keep to know a damaged file: of one that is written anew it would be wrong.
+        for name in (f".{newest.name}.crc", f"{newest.stem}.crc", f".{newest.stem}.crc.crc"):
+            (log / name).unlink(missing_ok=True)
+        table = f"{log.parents[1].name}.{log.parent.name}"
+        said.append(
+            f"{table}: its newest commit, {int(newest.stem)}, was cut off and is taken back ({newest.name}.torn)."
+        )
+    return said
+
+
+def _is_whole(commit: Path) -> bool:
+    try:
+        actions = [json.loads(line) for line in commit.read_text().splitlines()]
+    except ValueError:
+        return False
+    return any("commitInfo" in action for action in actions)
