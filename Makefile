@@ -9,7 +9,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test lint unit soak bench bench-changes lock clean
+.PHONY: setup run ui test lint unit soak bench bench-changes bench-anomalies lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -50,6 +50,9 @@ bench: setup ## The product against a plain PySpark script, on the same year
 
 bench-changes: setup ## What 10,000 changes cost tables of 200,000 rows, of ten and of a hundred times as many
 	$(BIN)/python -m benchmarks.changes
+
+bench-anomalies: setup ## What is found of anomalies put into the sample's year, and what is said of the year as it is
+	$(BIN)/python -m benchmarks.anomalies
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra cdc --extra dev --generate-hashes --python-version 3.11 --quiet \

@@ -29,7 +29,7 @@ DIMENSIONS: dict[str, Dimension] = {
 }
 """The dimensions of ODCS, and ours: what ODCS calls conformity is validity in the reports."""
 
-RESERVED = {"sequence_known", "quarantine_rate", "data_freshness", "records_conserved", "quarantine_age"}
+RESERVED = {"sequence_known", "quarantine_rate", "data_freshness", "records_conserved", "quarantine_age", "anomalies"}
 """Names that checks of every table have; so has `<column>_type`."""
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 ENGINES = ("spark-row", "soda")

@@ -114,7 +114,7 @@ def test_each_kind_of_check_passes_and_fails(spark: Any) -> None:
     assert {name: result.outcome for name, result in good.items() if result.outcome != "pass"} == {}
     assert all(result.seconds is not None and result.seconds > 0 for result in good.values())
     bad = judge(spark, of, BAD)
-    assert set(good) == set(bad) == set(check_names(of)) - {"records_conserved", "quarantine_age"}
+    assert set(good) == set(bad) == set(check_names(of)) - {"records_conserved", "quarantine_age", "anomalies"}
     outcomes = {name: (result.outcome, result.value) for name, result in bad.items()}
     assert outcomes == {
         "amount_type": ("warn", 1),

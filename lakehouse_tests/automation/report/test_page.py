@@ -83,7 +83,7 @@ def test_the_matrix_tells_failed_warned_and_missing_in_words(full: ReportData) -
     rows = {words.split()[0]: words for words in map(_words, matrix.split("<tr>")) if words}
     assert "1 of 13 failed" in rows["stripe_payments"]
     assert "2 of 24 warned" in rows["shopify_orders"]
-    assert "no check" in rows["web_events"]
+    assert "no check" in rows["catalog_products"]
     assert rows["marketing_campaigns"].count("not run") == len(DIMENSIONS)
 
 
