@@ -31,7 +31,7 @@ _TUKEY = 4.685
 """Residuals beyond so many scales have no weight: the constant of 95 % efficiency where nothing is wrong."""
 _SLOPE, _WEEKDAY = 4.0, 0.25
 """How much a trend (over a half-life) and a weekday are shrunk, in figures of the opposite evidence."""
-_FREEDOM = 12.0
+_FREEDOM = 20.0
 """Degrees of freedom of the heaviest evidence: no tail is trusted to be thinner than that of Student's t with so many."""
 
 

@@ -97,7 +97,7 @@ def test_a_table_shows_its_contract_its_ledger_and_its_quarantine(full: ReportDa
         "conserved : every record has exactly one disposition",
         "52 batches, the last at 24 Nov 2025, 08:10 UTC in 4.22 s",
         "7.25 0 (blocks above 5 %) failed",
-        "36 checks passed",
+        "37 checks passed",
         "420 records in silver.stripe_payments__quarantine",
         "payment_id_required quarantined 300",
         "record 1,201",
