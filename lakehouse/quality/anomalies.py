@@ -356,7 +356,7 @@ def _categories(name: str, past: Sequence[Figures], now: Figures) -> list[_Serie
     assert now.categories is not None
     seen = [one.categories for one in past]
     names = sorted({value for counts in seen if counts for value in counts} | set(now.categories))
-    if len(names) < 2 or sum(counts is not None for counts in seen) < LEAST_FIGURES:
+    if len(names) < 2 or sum(bool(counts) for counts in seen) < LEAST_FIGURES:
         return []
     table = np.array([[(counts or {}).get(value, 0) for value in names] for counts in seen], dtype=np.float64)
     totals = table.sum(axis=1)
@@ -367,8 +367,9 @@ def _categories(name: str, past: Sequence[Figures], now: Figures) -> list[_Serie
     if total < LEAST_RECORDS:
         return []
     series = []
+    usual = _recent(shares[np.isfinite(totals)])
     for i, value in enumerate(names):
-        if counts_now[i] == 0 and np.nanmedian(shares[-28:, i]) * total >= _RARE:
+        if counts_now[i] == 0 and usual[i] * total >= _RARE:
             series.append(
                 _Series(
                     "category",
@@ -382,11 +383,11 @@ def _categories(name: str, past: Sequence[Figures], now: Figures) -> list[_Serie
                     lambda usual, seen: usual - seen >= 0.2 * _LARGE_SHARE,
                 )
             )
-    reference = _recent(shares)
-    if not np.nansum(reference) > 0:
+    if not usual.sum() > 0:
         return series
-    reference = reference / reference.sum()
+    reference = usual / usual.sum()
     distances = _divergence(shares, reference)
+    # By sampling alone, 8 n times the divergence is distributed as chi-squared with one degree less than there are values.
     floor = sqrt((len(names) - 1) / 8)
     series.append(
         _Series(

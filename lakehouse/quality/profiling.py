@@ -242,7 +242,8 @@ def _figures_query(rows: DataFrame, contract: Contract, bits: int) -> DataFrame:
         if _is_scalar(column):
             of[f"distinct {name}"] = f"approx_count_distinct({value})"
         if _is_number(column) and _may_be_told(column):
-            number = f"nanvl(cast({value} as double), null)"
+            # What is no number, or beyond all measure, would take the mean with it.
+            number = f"if(abs(cast({value} as double)) < 1e100, cast({value} as double), null)"
             listed = ", ".join(map(str, QUANTILES))
             of[f"mean {name}"] = f"avg({number})"
             of[f"spread {name}"] = f"stddev_pop({number})"
