@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
 
-.PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes bench-upkeep lock clean
+.PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes bench-upkeep bench-anomalies lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -66,6 +66,9 @@ bench-changes: setup ## What 10,000 changes cost tables of 200,000 rows, of ten 
 
 bench-upkeep: setup ## A year of daily runs with the weekly maintenance: are file counts and run times flat? (DAYS=120 by default)
 	$(BIN)/python -m benchmarks.upkeep --days $(or $(DAYS),120)
+
+bench-anomalies: setup ## What is found of anomalies put into the sample's year, and what is said of the year as it is
+	$(BIN)/python -m benchmarks.anomalies
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra cdc --extra dev --generate-hashes --python-version 3.11 --quiet \

@@ -190,6 +190,7 @@ _TERMS = {
     "max_quarantined_percent": "the share of a batch that may be refused",
     "score": "what is asked of the quality score of a batch",
     "quarantine_warn": "the age from which a record in quarantine is warned of",
+    "anomalies": "how days are watched for anomalies",
     "freshness_fail": "the age from which data is stale",
     "retention": "the retention",
     "cadence": "the cadence",

@@ -29,6 +29,7 @@ from lakehouse.contracts.odcs import check_structure
 from lakehouse.contracts.problems import ContractError, Problem, choose
 from lakehouse.contracts.rules import compile_rules, percent
 from lakehouse.contracts.values import check_name, duration, entries, mapping, number, one_of, own, text
+from lakehouse.contracts.watch import read_watch
 from lakehouse.settings import Settings
 
 __all__ = ["SAMPLE", "ContractError", "Problem", "check", "contract_files", "load", "load_all"]
@@ -63,6 +64,7 @@ OWN_KEYS = (
     *arrival.OWN_KEYS,
     "unknown_fields",
     "changelog",
+    "anomalies",
 )
 SLAS = ("latency", "frequency", "retention")
 CADENCES: dict[timedelta, Cadence] = {
@@ -254,6 +256,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
         partial_rows=applied.partial_rows,
         score=scoring.read_scoring(document, place, settings),
         changelog=read_changelog(document, place, settings),
+        anomalies=read_watch(document, place, settings, columns),
         line=document.line(where),
     )
 

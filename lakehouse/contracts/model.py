@@ -25,6 +25,8 @@ more), `fail` (the batch is held back)."""
 Cadence = Literal["hourly", "daily", "weekly"]
 Mask = Literal["hash", "partial", "redact"]
 Severity = Literal["error", "warning"]
+Sensitivity = Literal["low", "normal", "high"]
+"""How readily a day is told of as an anomaly: `high` finds more, and more that is none."""
 Dimension = Literal["completeness", "uniqueness", "validity", "accuracy", "consistency", "timeliness"]
 Status = Literal["proposed", "draft", "active", "deprecated", "retired"]
 Classification = Literal["public", "internal", "confidential", "pii"]
@@ -214,6 +216,17 @@ class Timetable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How a table's days are watched for anomalies: what differs from what its own past leads one to expect."""
+
+    severity: Severity | None = "warning"
+    """`error`: a batch with an anomaly is held back; None: nobody looks."""
+    sensitivity: Sensitivity = "normal"
+    ignore: tuple[str, ...] = ()
+    """Columns that are not looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One table: everything that the project derives its assets, checks and tables from."""
 
@@ -291,6 +304,7 @@ class Contract:
     score: Scoring = Scoring()
     changelog: tuple[Revision, ...] = ()
     """What each version changed, in the order of the file; empty where none is kept."""
+    anomalies: Watch = Watch()
     line: int = 1
 
     @property

@@ -26,6 +26,7 @@ QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", 
 QUARANTINE_AGE = "quarantine_age"
 UNKNOWN_FIELDS = "unknown_fields"
 QUALITY_SCORE, ALL_DIMENSIONS = "quality_score", "all"
+ANOMALIES = "anomalies"
 BATCH_REJECTED = "batch_rejected"
 """Why the records of a batch that somebody rejected are refused; they count for no rate."""
 
@@ -77,6 +78,12 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
         "timeliness",
         False,
     )
+    if contract.anomalies.severity:
+        named[ANOMALIES] = (
+            "The newest days are as the table's own past leads one to expect.",
+            "accuracy",
+            contract.anomalies.severity == "error",
+        )
     if contract.unknown_fields != "rescue":
         held = contract.unknown_fields == "fail"
         then = "A batch with another one is held back." if held else "Another one is a column of text until it does."

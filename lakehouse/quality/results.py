@@ -24,7 +24,7 @@ class CheckResult:
     table: str
     name: str
     kind: str
-    """rule (of single records), batch, table or pipeline."""
+    """rule (of single records), batch, table, pipeline or anomaly."""
     dimension: str
     outcome: Outcome
     value: float | None
@@ -63,7 +63,7 @@ MESSAGE_LENGTH = 2000
 _COLUMNS = (
     Field("table_name", "string", "The table that was checked."),
     Field("check_name", "string", "The check, unique within its table."),
-    Field("kind", "string", "rule (of single records), batch, table or pipeline."),
+    Field("kind", "string", "rule (of single records), batch, table, pipeline or anomaly."),
     Field("dimension", "string", "Completeness, uniqueness, validity, accuracy, consistency or timeliness; or all."),
     Field("column_name", "string", "The column it is about, if one."),
     Field("outcome", "string", "pass, warn or fail."),

@@ -299,7 +299,7 @@ def _check(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
         metadata["value"] = float(result.value)
     metadata |= dict(result.parts)
     if result.samples:
-        metadata["failing_records"] = dg.MetadataValue.table(
+        metadata["anomalies" if result.kind == "anomaly" else "failing_records"] = dg.MetadataValue.table(
             [dg.TableRecord({name: str(value) for name, value in sample.items()}) for sample in result.samples]
         )
     return dg.AssetCheckResult(

@@ -4,7 +4,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from lakehouse.bronze.ingest import newest_batch
 from lakehouse.contracts.changes import basis, rows_digest
 from lakehouse.contracts.model import Contract
+from lakehouse.quality import profiling
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, QUALITY_SCORE, Views, audit, blocking
 from lakehouse.quality.results import CheckResult
@@ -174,6 +175,7 @@ def _refine(
     contract = evolution.with_added(spark, contract)
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
+    profiling.ensure_table(spark, storage)
     quarantine.heal(spark, contract)
     state.ensure_tables(spark, storage, contract, is_rebuild=full_refresh)
     ledger.heal(spark, contract)
@@ -243,6 +245,11 @@ def _refine(
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
         results = scored(contract, results, landed, newest)
+        watched = None
+        if contract.anomalies.severity and (sent is None or since is None):
+            with small():
+                watched = profiling.watch(spark, contract, parsed, raw, since, newest, landed, days)
+            results.append(watched.result)
         audit_seconds = round(time.monotonic() - audit_began, 3)
         if sent is not None and since is not None:
             results = quarantine.of_replay(results, contract)
@@ -297,20 +304,21 @@ def _refine(
             age = quarantine.age(spark, contract, newest, pins.resolutions is not None or sent is not None)
         results.append(replace(age, partition=partition))
         # Before the commit: a process that dies in between has checked what nobody sees, and checks it again.
-        check_results.remember(spark, results, contract.version, run_id)
+        remember = partial(check_results.remember, spark, results, contract.version, run_id)
+        if watched is None:
+            remember()
+        else:
+            _at_once(remember, partial(profiling.remember, spark, contract, watched, since, newest))
         _commit_state(spark, contract, classified, since, change, note, within)
     version = ledger.version_of(spark, contract, after, note["attempt"])
     if version is None:
         raise lost_race(contract.state_table)
     if previous:
         horizon.forget(spark, contract, moved, ledger.change_of(previous))
-    with ThreadPoolExecutor(2) as pool:  # two tables that know nothing of each other
-        waiting: list[Future[Any]] = [
-            pool.submit(state.ensure_views, spark, storage, contract),
-            pool.submit(ledger.heal, spark, contract),
-        ]
-        for ended in waiting:
-            ended.result()
+    _at_once(  # two tables that know nothing of each other
+        partial(state.ensure_views, spark, storage, contract),
+        partial(ledger.heal, spark, contract),
+    )
     return Refined(
         table=contract.table,
         batch=newest,
@@ -325,6 +333,12 @@ def _refine(
         audit_seconds=audit_seconds,
         score=quality,
     )
+
+
+def _at_once(*steps: Callable[[], Any]) -> None:
+    with ThreadPoolExecutor(len(steps)) as pool:
+        for ended in [pool.submit(step) for step in steps]:
+            ended.result()
 
 
 def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dict[str, Any]]:

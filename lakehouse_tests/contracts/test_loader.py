@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse.contracts.document import read
 from lakehouse.contracts.loader import SAMPLE, ContractError, Problem, check, load, load_all
-from lakehouse.contracts.model import Timetable
+from lakehouse.contracts.model import Timetable, Watch
 from lakehouse.settings import Settings
 
 Write = Callable[..., Path]
@@ -74,12 +74,18 @@ def test_a_minimal_contract_gets_every_default(write: Write) -> None:
     assert contract.lateness == timedelta(days=30)
     assert (contract.rewritten_files, contract.unknown_fields) == ("ignore", "rescue")
     assert (contract.timetable, contract.after, contract.health) == (Timetable(), (), None)
+    assert contract.anomalies == Watch(severity="warning", sensitivity="normal", ignore=())
     assert contract.freshness_fail is contract.cadence is contract.retention is None
     assert (contract.owner, contract.team) == ("tests@example.com", "Tests")
     assert contract.column("order_id").required, "a key column is required without saying so"
     assert contract.column("lines").type == "array<struct<number:int,sku:string>>"
     with pytest.raises(KeyError, match="no column colour"):
         contract.column("colour")
+
+
+def test_anomalies_may_be_off(write: Write) -> None:
+    contract = load(write(lakehouse("anomalies: off")))
+    assert contract.anomalies.severity is None
 
 
 def test_everything_that_may_be_said_is_read(write: Write) -> None:
@@ -94,6 +100,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
                 "      score: {publish: 0.6, weights: {uniqueness: 2, timeliness: 0}}\n"
                 '      schedule: {timezone: Europe/Berlin, at: "06:30", catch_up: true}\n'
                 "      after: [partner/exports, prices]\n      health: https://api.example.com/health\n",
+                "      anomalies: {severity: error, sensitivity: low, ignore: [amount]}\n",
             ),
             sla("{property: latency, value: 6, unit: h, element: orders.updated_at}"),
             ("slaProperties:\n", "slaProperties:\n  - {property: frequency, value: 1, unit: week}\n"),
@@ -112,6 +119,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
     assert (contract.lateness, contract.history, contract.partition) == (timedelta(weeks=2), "full", "weekly")
     assert contract.quarantine_warn == timedelta(hours=36)
     assert str(contract.score) == "publish 0.6, warn 0.6, weights uniqueness 2, timeliness 0"
+    assert contract.anomalies == Watch(severity="error", sensitivity="low", ignore=("amount",))
     assert (contract.rewritten_files, contract.unknown_fields) == ("re-ingest", "add")
     assert contract.timetable == Timetable(timezone="Europe/Berlin", at="06:30", catch_up=True)
     assert (contract.after, contract.health) == (("partner/exports", "prices"), "https://api.example.com/health")
@@ -193,6 +201,12 @@ PROBLEMS = {
     "unknown_fields": (lakehouse("unknown_fields: drop"), "unknown_fields cannot be `drop`", "unknown_fields"),
     "encoding": (lakehouse("encoding: utf-9"), "the encoding `utf-9` is unknown", "encoding"),
     "quarantine": (lakehouse("quarantine: {max: 5}"), "`max` is unknown to quarantine", "quarantine"),
+    "anomalies": (lakehouse("anomalies: maybe"), "anomalies cannot be `maybe`", "anomalies: maybe"),
+    "anomalies severity": (lakehouse("anomalies: {severity: warn}"), "Perhaps `warning` is meant", "anomalies"),
+    "anomalies sensitivity": (lakehouse("anomalies: {sensitivity: 3}"), "the sensitivity cannot be `3`", "anomalies"),
+    "anomalies key": (lakehouse("anomalies: {ignored: []}"), "Perhaps `ignore` is meant", "anomalies"),
+    "anomalies column": (lakehouse("anomalies: {ignore: [amuont]}"), "Perhaps `amount` is meant", "anomalies"),
+    "anomalies columns": (lakehouse("anomalies: {ignore: amount}"), "`ignore` is a list of columns", "anomalies"),
     "share": (lakehouse("quarantine: {max_percent: 500}"), "`500` is no percentage", "quarantine"),
     "age": (lakehouse("quarantine: {warn_after: soon}"), "warn_after cannot be `soon`", "quarantine"),
     "score": (lakehouse("score: high"), "score cannot be `high`", "score"),

@@ -109,7 +109,7 @@ def test_the_matrix_tells_failed_warned_and_missing_in_words(full: ReportData) -
     rows = {words.split()[0]: words for part in (silver, gold) for words in map(_words, part.split("<tr>")) if words}
     assert "1 of 13 failed" in rows["stripe_payments"]
     assert "2 of 24 warned" in rows["shopify_orders"]
-    assert "no check" in rows["web_events"]
+    assert "no check" in rows["catalog_products"]
     assert rows["marketing_campaigns"].count("not run") == len(DIMENSIONS)
     assert "1 of 1 warned" in rows["gold.fct_revenue"] and rows["gold.fct_revenue"].count("no check") == 4
     assert "1 not run" in rows["gold.dim_customers"]

@@ -1,0 +1,122 @@
+"""Profiles of arrival days by one query, and what is remembered of them between batches."""
+
+import itertools
+import json
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.bronze import ingest as bronze
+from lakehouse.bronze.landing import landed_files
+from lakehouse.quality import profiling
+from lakehouse.quality.anomalies import Anomaly, Verdict
+from lakehouse.quality.profiles import Profile
+from lakehouse.settings import settings
+from lakehouse.silver import refine
+from lakehouse_tests.silver.small import column, contract, key, land, pii
+
+_names = (f"watched{number}" for number in itertools.count())
+TODAY = datetime.now(UTC).date()
+LAST = TODAY - timedelta(days=2)
+DAYS = [LAST - timedelta(days=n) for n in range(34, 0, -1)]
+
+
+def visit(day: date, number: int, **more: Any) -> dict[str, Any]:
+    device = "phone" if number % 3 else "desk"
+    visitor = {"id": f"{day}-{number}", "device": device, "pages": 1 + number % 7, "visitor": f"v{number}"}
+    return visitor | {"at": f"{day}T10:00:00Z"} | more
+
+
+class Site:
+    """A table of visits, of which files are landed, ingested and refined."""
+
+    def __init__(self, spark: Any, root: Path, **own: Any) -> None:
+        columns = [key(), column("device"), column("pages", "int"), column("at", "timestamp"), pii("visitor")]
+        own = {"delivery": "append", "partition": "daily"} | own
+        self.spark, self.root, self.of = spark, root, contract(columns, name=next(_names), **own)
+
+    def take(self, files: dict[date, list[dict[str, Any]]], name: str = "a") -> refine.Refined:
+        for day, records in files.items():
+            land(self.root, self.of, day.isoformat(), f"{name}.json", records)
+        storage = settings().storage_dir
+        bronze.ensure_tables(self.spark, storage, self.of)
+        found = bronze.pending_files(landed_files(str(self.root), self.of), bronze.taken_files(self.spark, self.of))
+        bronze.ingest(self.spark, str(self.root), storage, self.of, found, "run")
+        done = refine.refine(self.spark, storage, self.of, "run", frozenset())
+        assert done is not None
+        return done
+
+    def batch(self) -> int:
+        rows = self.spark.table(profiling.PROFILES).where(f"table_name = '{self.of.table}'")
+        return int(rows.selectExpr("max(batch)").first()[0])
+
+    def known(self, upto: int | None = None) -> tuple[dict[date, Profile], bool]:
+        return profiling.read(self.spark, self.of.table, self.batch() if upto is None else upto, TODAY)
+
+
+def anomalies(done: refine.Refined) -> Any:
+    return next(check for check in done.checks if check.name == "anomalies")
+
+
+def named(check: Any) -> set[tuple[str, str]]:
+    return {(sample["kind"], sample["column"]) for sample in check.samples}
+
+
+def test_days_are_profiled_added_up_and_judged(spark: Any, tmp_path: Path) -> None:
+    site = Site(spark, tmp_path)
+    first = anomalies(site.take({day: [visit(day, n) for n in range(60 + day.day % 3)] for day in DAYS}))
+    assert (first.outcome, first.value) == ("pass", 0), first.description
+    known, is_whole = site.known()
+    assert list(known) == DAYS and is_whole
+    one = known[DAYS[2]]
+    assert one.rows == 60 + DAYS[2].day % 3
+    assert one.columns["device"].categories == {"desk": 20 + (one.rows > 60), "phone": 40 + (one.rows > 61)}
+    assert one.columns["pages"].mean == pytest.approx(sum(1 + n % 7 for n in range(one.rows)) / one.rows)
+    assert one.columns["visitor"].categories is None and one.columns["visitor"].nulls == 0
+    rows = spark.table(profiling.PROFILES).where(f"table_name = '{site.of.table}'").collect()
+    assert "v1" not in json.dumps([row.asDict() for row in rows], default=str), "personal data is in no profile"
+
+    # A day in two halves, with a field more and a device less.
+    records = [visit(LAST, n, device="phone", colour="red") for n in range(60)]
+    half = anomalies(site.take({LAST: records[:25]}))
+    assert half.outcome == "warn"
+    assert named(half) == {("volume", ""), ("schema", "colour")}, half.description
+    done = anomalies(site.take({LAST: records[25:]}, "b"))
+    assert named(done) == {("category", "device"), ("schema", "colour")}, done.description
+    assert site.known()[0][LAST].rows == 60
+    assert site.known()[0][LAST].columns["device"].categories == {"phone": 60}
+
+    # Nothing arrived on the day after it; the day that runs is judged for what can be said.
+    now = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiling, "watch", partial(profiling.watch, now=now))
+        running = anomalies(site.take({TODAY: [visit(TODAY, n, shape="round") for n in range(9)]}))
+    assert named(running) == {("volume", ""), ("schema", "shape")}, running.description
+    assert f"{TODAY - timedelta(days=1)}: records: expected 6" in running.description
+    stored = spark.table("ops.check_results").where(f"table_name = '{site.of.table}' and check_name = 'anomalies'")
+    assert [row["value"] for row in stored.orderBy("evaluated_at").collect()] == [0.0, 2.0, 2.0, 2.0]
+
+    # What an attempt wrote that was not committed is not known; a batch that was never profiled is noticed.
+    batch = site.batch()
+    lost = profiling.Watched({LAST: Profile(rows=999)}, (), running)
+    profiling.remember(spark, site.of, lost, batch, batch + 1)
+    assert site.known(batch)[0][LAST].rows == 60
+    later, is_whole = site.known(batch + 2)
+    assert not is_whole and later[max(later)].is_partial
+
+
+def test_an_error_holds_back_the_batch_that_brought_it_and_no_later_one() -> None:
+    of = contract([key()], name=next(_names), anomalies={"severity": "error"})
+    day = date(2025, 3, 3)
+    found = Anomaly("volume", None, "1,000", "500", 0.999, "records")
+    verdict = Verdict(day, (found,) * 9)
+    brought = profiling.check(of, [verdict], [day], 1)
+    assert (brought.outcome, brought.value, brought.severity) == ("fail", 9, "error")
+    assert brought.description.splitlines()[1] == f"{day}: records: expected 1,000, found 500 (99.9 % sure)."
+    assert brought.description.endswith("… and 3 more")
+    assert profiling.check(of, [verdict], [], 2).outcome == "warn"
+    silent = profiling.check(of, [Verdict(day, (), "no day to learn from")], [day], 3)
+    assert silent.outcome == "pass" and "Nothing is said of 2025-03-03: no day to learn from." in silent.description
