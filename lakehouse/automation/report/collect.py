@@ -28,7 +28,7 @@ from lakehouse.gold import checks as dbt_checks
 from lakehouse.gold import release
 from lakehouse.gold.lineage import Lineage
 from lakehouse.gold.serving import mask_of
-from lakehouse.quality.audit import QUALITY_SCORE, check_names
+from lakehouse.quality.audit import ANOMALIES, QUALITY_SCORE, check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.silver.decisions import DECISIONS
 from lakehouse.silver.fold import DISPOSITIONS
@@ -44,7 +44,6 @@ SCORES = 400
 RECENT = 20
 """So many batches, and decisions, of a table."""
 SAMPLES = 5
-ANOMALIES = "anomalies"
 _SAMPLE_LENGTH = 400
 _Results = Mapping[tuple[str, str], Sequence[Row]]
 

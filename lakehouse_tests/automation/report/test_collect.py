@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lakehouse.automation.report import write, write_report
-from lakehouse.automation.report.collect import ANOMALIES, EVALUATIONS, SAMPLES, collect
+from lakehouse.automation.report.collect import EVALUATIONS, SAMPLES, collect
 from lakehouse.automation.report.data import ReportData
 from lakehouse.bronze import taken
 from lakehouse.contracts.loader import load
@@ -20,7 +20,7 @@ from lakehouse.gold import project as dbt
 from lakehouse.gold import release
 from lakehouse.gold.release import Release
 from lakehouse.quality import results
-from lakehouse.quality.audit import QUALITY_SCORE
+from lakehouse.quality.audit import ANOMALIES, QUALITY_SCORE
 from lakehouse.settings import settings
 from lakehouse.silver import decisions, ledger, quarantine, state
 from lakehouse.silver.decisions import Decision
