@@ -109,7 +109,7 @@ class Settings(BaseSettings):
 
     @property
     def reads_s3(self) -> bool:
-        return self.landing_dir.startswith("s3a://")
+        return any(place.startswith("s3a://") for place in (self.landing_dir, self.storage_dir))
 
     @property
     def jars_dir(self) -> Path:

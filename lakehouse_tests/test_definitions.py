@@ -174,12 +174,14 @@ SHOWN = {  # option of a contract → of which asset it is a fact, and what it i
 }
 ELSEWHERE = {  # …or by which test, or why not at all
     **dict.fromkeys(("name", "line"), "with the key, and the file"),
-    **dict.fromkeys(("rules", "checks", "score", "unknown_fields", "quarantine_warn", "freshness_warn"), "the checks"),
+    **dict.fromkeys(
+        ("rules", "checks", "score", "anomalies", "unknown_fields", "quarantine_warn", "freshness_warn"), "the checks"
+    ),
     **dict.fromkeys(("partition", "start"), "the partitions of bronze"),
     **dict.fromkeys(("cadence", "timetable"), "the schedules"),
     "health": "the sensor source_health",
     "retention": "maintenance",
-    **dict.fromkeys(("team", "tags", "status"), "for people who read the contract"),
+    **dict.fromkeys(("team", "tags", "status", "changelog"), "for people who read the contract"),
     **dict.fromkeys(
         ("sequence", "encoding", "csv_delimiter", "lateness", "rewritten_files", "freshness_column"), "the step"
     ),

@@ -19,7 +19,7 @@ S3 = (
     "com.amazonaws:aws-java-sdk-dynamodb:1.12.262",
     "com.amazonaws:aws-java-sdk-sts:1.12.262",
 )
-"""For a landing in an object store alone."""
+"""For an object store alone."""
 S3_FOLDER = "s3"
 _NOT_OF_S3 = (
     "com.amazonaws:aws-java-sdk-bundle",
@@ -64,7 +64,8 @@ def record(jars_dir: Path, coordinates: tuple[str, ...] = COORDINATES) -> list[P
 def resolve(
     jars_dir: Path, download: Callable[[dict[str, str]], None], coordinates: tuple[str, ...] = COORDINATES
 ) -> list[Path]:
-    """The jars of these coordinates, downloaded with `download` (it gets a Spark configuration for Ivy) unless they are there already.
+    """The jars of these coordinates, downloaded with `download` (it gets a Spark configuration for Ivy) unless they are there
+    already.
 
     Raises EngineError where they cannot be had. Idempotent; the caller holds a lock against others.
     """

@@ -25,9 +25,11 @@ def store() -> Iterator[Store]:
 @pytest.fixture
 def lakehouse(store: Store, tmp_path: Path) -> Iterator[Callable[..., str]]:
     """The command line in a home of its own, whose landing is the bucket."""
+    contracts = tmp_path / "contracts"
+    contracts.mkdir()
     small.contract(
         [small.key(), small.column("at", "timestamp", required=True)],
-        folder=tmp_path,
+        folder=contracts,
         sequence=["at"],
         partition="daily",
     )
@@ -40,7 +42,7 @@ def lakehouse(store: Store, tmp_path: Path) -> Iterator[Callable[..., str]]:
         "LAKEHOUSE_JARS": os.environ.get("LAKEHOUSE_JARS", str(PROJECT / ".lakehouse" / "jars")),
         "LAKEHOUSE_ENGINE_MEMORY": "1g",
         "LAKEHOUSE_SAMPLE": "false",
-        "LAKEHOUSE_CONTRACTS": str(tmp_path),
+        "LAKEHOUSE_CONTRACTS": str(contracts),
         "LAKEHOUSE_LANDING": f"s3://{BUCKET}/in",
         "LAKEHOUSE_S3_ENDPOINT": store.endpoint,
     }
