@@ -10,7 +10,6 @@ from benchmarks import anomalies as bench
 from lakehouse.sample.clock import make_clock
 from lakehouse.sample.landing import make_feeds
 
-
 HOLIDAYS = [(date(2025, 11, 18), date(2025, 11, 23)), (date(2025, 12, 19), date(2025, 12, 31))]
 """Thanksgiving and Christmas as they fall in the replay: days on which the shop is not as usual."""
 
