@@ -1,5 +1,6 @@
 """A slice of `make bench-anomalies`: sixteen weeks of the sample's payments, one incident of each kind."""
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -8,6 +9,9 @@ import pytest
 from benchmarks import anomalies as bench
 from lakehouse.sample.clock import make_clock
 from lakehouse.sample.landing import make_feeds
+
+HOLIDAYS = [(date(2025, 11, 18), date(2025, 11, 23)), (date(2025, 12, 19), date(2025, 12, 31))]
+"""Thanksgiving and Christmas as they fall in the replay: days on which the shop is not as usual."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,8 @@ def test_incidents_are_found_and_named_and_quiet_days_are_quiet(payments: bench.
     # A fifth more of so few payments of so many sizes is within what a day shows by itself.
     missed = {kind for kind, found in told.items() if not all(found)}
     assert missed <= {"mean +20 %"}
-    recall, precision = bench.summary(outcomes)
+    recall, _ = bench.summary(outcomes)
     assert recall >= 0.85
-    assert precision >= 0.75, "the shop's Thanksgiving and Christmas are in these eight weeks, and are told of"
+    false = {verdict.day for outcome in outcomes for verdict in outcome.false}
+    usual = {day for day in false if not any(first <= day <= last for first, last in HOLIDAYS)}
+    assert len(usual) <= 1, f"told of without need: {sorted(usual)}"
