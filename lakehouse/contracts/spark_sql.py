@@ -244,10 +244,10 @@ def identifier(name: str) -> str:
 
 
 def text_literal(value: str) -> str:
-    """A string literal. Spark reads backslash escapes inside literals, so they are doubled."""
+    """A string literal. Spark reads backslash escapes inside literals, so they are doubled; and `${`, which Spark and Soda
+    would replace anywhere in a query, is written as an escape."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    escaped = escaped.replace("${", "\\u0024{")  # which Spark would substitute as a variable, anywhere in its SQL
-    return f"'{escaped}'"
+    return "'" + escaped.replace("${", "\\u0024{") + "'"
 
 
 def literal(value: object, spark_type: str) -> str:
