@@ -27,7 +27,7 @@ def version_of(old: str, new: Path) -> Contract:
     if shown.returncode:
         reason = shown.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["git says nothing"]
         raise HistoryError(
-            f"{old} is neither a file nor a revision of git with {new.name}: {reason[0].removeprefix('fatal: ')}."
+            f"{old} is neither a file nor a revision of git with {new.name}: {reason[0].removeprefix('fatal: ').rstrip('.')}."
             " Name a file, or a revision such as HEAD."
         )
     with tempfile.TemporaryDirectory() as passing:
