@@ -77,8 +77,11 @@ def profile(
     personal = {*seeming, *classified}
     few = [
         name
-        for name in types
-        if name not in personal and is_scalar(types[name]) and 0 < (measured[name]["n_distinct"] or 0) <= FEW
+        for name, kind in types.items()
+        if name not in personal
+        and is_scalar(kind)
+        and kind != "binary"
+        and 0 < (measured[name]["n_distinct"] or 0) <= FEW
     ]
     counts = _counts(frame, few)
     forms = {name: form for name, found in guesses.items() if (form := _form(found)) and types[name] == "string"}
