@@ -7,6 +7,7 @@ check is a batch: the clean one, changed by SQL, with its own audit.
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -21,6 +22,7 @@ from pyspark.sql import Row as SparkRow
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
+from lakehouse.quality import audit as audits
 from lakehouse.quality import soda
 from lakehouse.quality.audit import Views, audit
 from lakehouse.quality.rules import row_rules
@@ -143,7 +145,7 @@ def prove_checks(
 ) -> None:
     """A clean batch passes every check; each broken one fails (or warns of) its own and what that necessarily breaks, and
     nothing else. `references` are the tables referred to, as columns and their values; `base` is SQL of columns that
-    make the batch clean today. Each case has the audit's own query and Soda's judgement; Spark answers them in few."""
+    make the batch clean today. Each case has the expressions of the audit's own query and Soda's judgement."""
     cases = {"clean": Batch("pass"), **broken}
     headers = [_csv([c.source_name for c in of.columns], of)] if of.format == "csv" else []
     frame = parse(raw_frame(spark, of, [("f", row) for row in clean], envelopes), of, headers)
@@ -159,10 +161,24 @@ def prove_checks(
         audit(spark, judged, views, len(clean), 1)
         assert asked[1:] == ["select 1"], "an audit is one query"
         answers = _answers(spark, staged, asked[0], cases)
-        found = {}
+        found, of_clean = {}, dict[str, soda.Measured]()
+
+        def scan(_: Any, dataset: str, checks: Mapping[str, Any]) -> dict[str, soda.Measured]:
+            """Soda's judgement; of a number that is that of the clean batch, the same as of the clean batch."""
+            new = {
+                n: c for n, c in checks.items() if n not in of_clean or answer[f"m_{n}"] != answers["clean"][f"m_{n}"]
+            }
+            return {**of_clean, **soda.scan(spark, dataset, new)}
+
+        def query(_: Any, text: str) -> Any:
+            return _Answer(text, answer)
+
+        patch.setattr(audits, "scan", scan)
+        patch.setattr(soda, "_query", query)
         for name in cases:
-            patch.setattr(soda, "_query", lambda _, text, row=answers[name]: _Answer(row))
+            answer = answers[name]
             results = audit(spark, judged, views, len(clean), 1)
+            of_clean = of_clean or {r.name: soda.Measured(r.outcome, r.value) for r in results}
             found[name] = {result.name: result.outcome for result in results if result.outcome != "pass"}
     expected = {"clean": {}} | {name: {name: batch.outcome, **batch.also} for name, batch in broken.items()}
     assert {k: v for k, v in found.items() if v != expected[k]} == {k: v for k, v in expected.items() if v != found[k]}
@@ -175,8 +191,8 @@ def _unanswered() -> Any:
 class _Answer:
     """The one row of a query, as Soda reads it."""
 
-    def __init__(self, row: Any) -> None:
-        self.row = row
+    def __init__(self, text: str, values: Mapping[str, Any]) -> None:
+        self.row = SparkRow(**{name: values[name] for name in re.findall(r" as (m_\w+)", text)})
 
     def limit(self, _: int) -> "_Answer":
         return self
@@ -203,24 +219,56 @@ def _by_case(expressions: Mapping[str, str], otherwise: str) -> str:
     return f"case _case {whens} else {otherwise} end"
 
 
-def _answers(spark: Any, staged: DataFrame, query: str, cases: Mapping[str, Batch]) -> dict[str, Any]:
-    """What the audit's query finds of each case; ten cases at once."""
-    texts, views = [], []
+def _answers(spark: Any, staged: DataFrame, query: str, cases: Mapping[str, Batch]) -> dict[str, dict[str, Any]]:
+    """What the expressions of the audit's query come to in each case, by the names of their columns.
+
+    An aggregate is asked of all cases at once. A subquery is asked of the clean batch and of the cases that change what it
+    reads; in the others it comes to the same as there."""
+    body = query[query.index("SELECT") + 6 : query.rindex("FROM proof_case")]
+    asked = {name: text.strip() for text, name in re.findall(r"(.+?) as (m_\w+)(?:,\n|\s*\Z)", body, re.DOTALL)}
+    over_all = {n: match[1] for n, text in asked.items() if (match := re.fullmatch(_OVER_ALL, text, re.DOTALL))}
+    over_rows = {n: text for n, text in asked.items() if "proof_case" not in text}
+    subqueries = {n: text for n, text in asked.items() if n not in over_all and n not in over_rows}
+    readable = staged.where("_unreadable is null")
+    found: dict[str, dict[str, Any]] = {name: {} for name in cases}
+    for frame, expressions in ((readable, over_rows), (staged, over_all)):
+        columns = [F.expr(f"{text} as {name}") for name, text in expressions.items()]
+        nothing = {} if not (lost := _lost(cases)) else frame.where("false").agg(*columns).collect()[0].asDict()
+        found |= {name: found[name] | nothing for name in lost}
+        for row in frame.groupBy("_case").agg(*columns).collect():
+            found[row["_case"]] |= {name: row[name] for name in expressions}
+    texts = []
     for n, (name, batch) in enumerate(cases.items()):
-        rows, whole = staged.where(F.col("_case") == name), staged.where("_case = 'clean'")
-        folded = (whole if batch.only_parsed else rows).where("_unreadable is null")
-        for end, frame in (("", rows.where("_unreadable is null")), ("_all", rows), ("_folded", folded)):
-            frame.createOrReplaceTempView(f"proof_{n}{end}")
-            views.append(f"proof_{n}{end}")
-        texts.append(f"select {literal(name)} as _case, * from ({query.replace('proof_case', f'proof_{n}')})")
-    answers = {}
-    for first in range(0, len(texts), 10):
-        for row in spark.sql(" union all ".join(texts[first : first + 10])).collect():
-            found = row.asDict()
-            answers[found.pop("_case")] = SparkRow(**found)
-    for view in views:
-        spark.catalog.dropTempView(view)
-    return answers
+        rows, whole = readable.where(F.col("_case") == name), readable.where("_case = 'clean'")
+        rows.createOrReplaceTempView(f"proof_{n}")
+        (whole if batch.only_parsed else rows).createOrReplaceTempView(f"proof_{n}_folded")
+        for metric, text in subqueries.items():
+            if name == "clean" or _reads(text, batch):
+                own = f"select {text}\n as value, count(*) as n from proof_case".replace("proof_case", f"proof_{n}")
+                texts.append(f"select {n} as n, '{metric}' as metric, cast(value as double) as value from ({own})")
+    names = list(cases)
+    measured = spark.sql(" union all ".join(texts)).collect() if texts else []
+    for row in sorted(measured, key=lambda row: row["n"]):
+        found[names[row["n"]]][row["metric"]] = row["value"]
+    of_clean = {metric: found["clean"][metric] for metric in subqueries}
+    for n in range(len(names)):
+        spark.catalog.dropTempView(f"proof_{n}")
+        spark.catalog.dropTempView(f"proof_{n}_folded")
+    return {name: of_clean | values for name, values in found.items()}
+
+
+_OVER_ALL = r"\(select (.+) from proof_case_all\)"
+
+
+def _lost(cases: Mapping[str, Batch]) -> list[str]:
+    return [name for name, batch in cases.items() if batch.keep == "false"]
+
+
+def _reads(text: str, batch: Batch) -> bool:
+    """Whether the case changes something that the expression reads."""
+    if batch.keep != "true" or "_unreadable" in batch.columns:
+        return True
+    return any(re.search(rf"\b{column}\b", text) for column in batch.columns)
 
 
 @contextmanager

@@ -38,13 +38,13 @@ class Engine:
 
     def query(self, _: Any, text: str) -> Frame:
         self.asked.append(text)
-        names = re.findall(r" as m_(\w+)", text)
-        for name in names:
-            if isinstance(self.values[name], Exception):
-                raise self.values[name]
+        found = {f"m_{name}": self.values.get(name, 0) for name in re.findall(r" as m_(\w+)", text)}
+        for value in found.values():
+            if isinstance(value, Exception):
+                raise value
         if self.is_gone:
             raise ConnectionError("nobody answers")
-        return Frame(self, [Row(**{f"m_{name}": self.values[name] for name in names} or {"one": 1})])
+        return Frame(self, [Row(**(found or {"one": 1}))])
 
 
 def asked_of(monkeypatch: pytest.MonkeyPatch, engine: Engine, comparison: str = "= 1") -> dict[str, Measured]:
