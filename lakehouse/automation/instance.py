@@ -136,9 +136,10 @@ def heal_lost_runs(instance: dg.DagsterInstance, tags: dict[str, str]) -> list[s
 
 def heal_gone_runs(instance: dg.DagsterInstance) -> list[str]:
     """Marks runs as failed whose process is gone, whoever started them (a `dagster asset materialize` that was killed, say),
-    and frees the pools that they held; returns their ids. Where Dagster's log is no local file, other machines may have the
-    process, and nothing is done."""
-    if not isinstance(instance.event_log_storage, SqliteEventLogStorage):
+    and frees the pools that they held; returns their ids. Where Dagster's log is no local file, or runs are
+    launched into containers, the process is not among this machine's, and nothing is done."""
+    is_local = isinstance(instance.event_log_storage, SqliteEventLogStorage)
+    if not is_local or not isinstance(instance.run_launcher, DefaultRunLauncher):
         return []
     begun = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
     return _fail(instance, [run for run in instance.get_runs(begun) if _is_gone(instance, run.run_id)])

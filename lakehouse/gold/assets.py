@@ -187,7 +187,7 @@ def _build(
     lost = [
         name
         for name, at in (last.gold_versions if last else {}).items()
-        if releases.is_lost(spark, f"{schema}.{name}", at)
+        if name in marts and releases.is_lost(spark, f"{schema}.{name}", at)
     ]
     if lost:
         context.log.warning(f"Gold is built from nothing, because released versions are gone: {', '.join(lost)}")

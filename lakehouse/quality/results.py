@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
@@ -120,7 +120,7 @@ def expire(spark: SparkSession, days: int) -> int:
     Returns how many. Idempotent."""
     if not tables.exists(spark, CHECK_RESULTS):
         return 0
-    old = f"evaluated_at < current_timestamp() - make_dt_interval({days})"
+    old = f"evaluated_at < timestamp'{(datetime.now(UTC) - timedelta(days=days)).isoformat()}'"
     if spark.table(CHECK_RESULTS).where(old).limit(1).isEmpty():
         return 0
     before = spark.table(CHECK_RESULTS).count()

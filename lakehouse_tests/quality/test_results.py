@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lakehouse.quality import results
-from lakehouse.quality.results import CHECK_RESULTS, CheckResult, arrival_days, ensure_table, expire, remember
+from lakehouse.quality.results import CheckResult, arrival_days, ensure_table, expire, remember
 from lakehouse.settings import settings
 from lakehouse.storage import tables
 
@@ -56,23 +56,20 @@ def test_arrival_days_as_text() -> None:
     assert arrival_days([date(2025, 3, 1)]) == arrival_days([date(2025, 3, 1)] * 2) == "2025-03-01"
 
 
-def test_old_results_go_but_the_newest_of_each_check(spark: Any) -> None:
+def test_old_results_go_but_the_newest_of_each_check(spark: Any, schema: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, of = f"{schema}.check_results", "orders"
+    monkeypatch.setattr(results, "CHECK_RESULTS", table)
     ensure_table(spark, settings().storage_dir)
-    of = "a_table_that_is_gone"
     found = [
         CheckResult(of, name, "rule", "validity", "pass", value, "0", "") for name, value in (("a", 1.0), ("b", 2.0))
     ]
     for days in (500, 450):
         remember(spark, found[: 2 if days == 500 else 1], "1.0.0", "run")
         spark.sql(
-            f"update {CHECK_RESULTS} set evaluated_at = current_timestamp() - make_dt_interval({days}) "
-            f"where table_name = '{of}' and evaluated_at > current_timestamp() - make_dt_interval(1)"
+            f"update {table} set evaluated_at = current_timestamp() - make_dt_interval({days}) "
+            f"where evaluated_at > current_timestamp() - make_dt_interval(1)"
         )
     assert expire(spark, 400) == 1
-    left = (
-        spark.table(CHECK_RESULTS)
-        .where(f"table_name = '{of}'")
-        .selectExpr("check_name", "date_diff(current_timestamp(), evaluated_at) as days")
-    )
+    left = spark.table(table).selectExpr("check_name", "date_diff(current_timestamp(), evaluated_at) as days")
     assert sorted(tuple(row) for row in left.collect()) == [("a", 450), ("b", 500)]
     assert expire(spark, 400) == 0

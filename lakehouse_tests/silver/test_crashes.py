@@ -67,10 +67,10 @@ class Home:
     def lose_metastore(self) -> None:
         shutil.rmtree(self.settings.engine_dir / "metastore")
 
-    def lose_power(self) -> None:
-        """Ends the engine, and cuts the commit that was written last in half."""
+    def lose_power(self, schema: str = "*") -> None:
+        """Ends the engine, and cuts the commit that was written last (of a schema) in half."""
         self.kill_engine()
-        commits = Path(self.settings.storage_dir).glob("*/*/_delta_log/*.json")
+        commits = Path(self.settings.storage_dir).glob(f"{schema}/*/_delta_log/*.json")
         newest = max(commits, key=lambda path: path.stat().st_mtime_ns)
         with newest.open("r+b") as file:
             file.truncate(newest.stat().st_size // 2)
@@ -163,7 +163,7 @@ def test_three_kills_a_lost_metastore_a_full_disk_and_a_power_cut(home: Home) ->
     until(stormy, "before")
     stormy.kill()
     home.end(stormy, ok=False)
-    home.lose_power()
+    home.lose_power("bronze")
     home.assert_same(2, "stormy")
 
 
