@@ -5,6 +5,7 @@ percentages to two digits, leaves a filter off an expression and a quote unescap
 a line in its log. So the number is compiled here, to Spark SQL, and Soda judges it by the thresholds as they are written.
 """
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -166,6 +167,7 @@ def compile_check(text: str, columns: tuple[Column, ...]) -> SodaCheck:
     )
 
 
+@functools.cache
 def _parts(text: str) -> tuple[str, dict[str, Any]]:
     """The line of a check and what stands below it."""
     if found := re.search(r"\$\{\w*\}?", text):

@@ -129,8 +129,7 @@ def prove_rules(
         base = next(r for r in clean if all(r.get(key) == value for key, value in case.base.items()))
         cases.append((name, mutated(base, case.changed)))
     found = broken_rules(spark, of, cases, envelopes)
-    expected = {name: {name, *broken[name].also} if name in broken else set() for name, _ in cases}
-    assert {k: v for k, v in found.items() if v != expected[k]} == {k: v for k, v in expected.items() if v != found[k]}
+    _agree(found, {name: {name, *broken[name].also} if name in broken else set() for name, _ in cases})
 
 
 def prove_checks(
@@ -180,8 +179,13 @@ def prove_checks(
             results = audit(spark, judged, views, len(clean), 1)
             of_clean = of_clean or {r.name: soda.Measured(r.outcome, r.value) for r in results}
             found[name] = {result.name: result.outcome for result in results if result.outcome != "pass"}
-    expected = {"clean": {}} | {name: {name: batch.outcome, **batch.also} for name, batch in broken.items()}
-    assert {k: v for k, v in found.items() if v != expected[k]} == {k: v for k, v in expected.items() if v != found[k]}
+    _agree(found, {"clean": {}} | {name: {name: batch.outcome, **batch.also} for name, batch in broken.items()})
+
+
+def _agree(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    assert set(found) == set(expected)
+    wrong = {name: f"found {found[name]}, expected {expected[name]}" for name in found if found[name] != expected[name]}
+    assert not wrong, wrong
 
 
 def _unanswered() -> Any:
