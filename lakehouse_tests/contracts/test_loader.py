@@ -99,7 +99,7 @@ def test_everything_that_may_be_said_is_read(write: Write) -> None:
                 "      quarantine: {max_percent: 0.5, warn_after: 36h}\n"
                 "      score: {publish: 0.6, weights: {uniqueness: 2, timeliness: 0}}\n"
                 '      schedule: {timezone: Europe/Berlin, at: "06:30", catch_up: true}\n'
-                "      after: [partner/exports, prices]\n      health: https://api.example.com/health\n",
+                "      after: [partner/exports, prices]\n      health: https://api.example.com/health\n"
                 "      anomalies: {severity: error, sensitivity: low, ignore: [amount]}\n",
             ),
             sla("{property: latency, value: 6, unit: h, element: orders.updated_at}"),
