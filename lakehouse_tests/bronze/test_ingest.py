@@ -298,7 +298,7 @@ def test_files_come_by_arrival_day_and_within_their_period(tmp_path: Path) -> No
     period = (date(2025, 3, 3), date(2025, 3, 5))
     assert len(landed_files(str(tmp_path), of, period=period)) == 3
     with pytest.raises(LandingError, match="needs the engine"):
-        landed_files("s3a://bucket/landing", of)
+        landed_files("hdfs://host/landing", of)
 
 
 def test_batches_are_in_order_also_where_the_clock_goes_back_or_stands_still() -> None:
