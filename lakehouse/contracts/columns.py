@@ -317,8 +317,9 @@ def reference(document: Document, where: Where, written: object) -> tuple[str, s
 def _accepted(data: dict[str, Any]) -> tuple[object, ...]:
     """The values of the first quality entry that refuses every record with another one."""
     for _, quality in entries(data, "quality"):
-        values = mapping(quality, "arguments").get("validValues")
-        is_asked_of_all = quality.get("mustBe") == 0 and quality.get("severity", "error") == "error"
+        arguments = mapping(quality, "arguments")
+        values, strict = arguments.get("validValues"), quality.get("severity", "error") == "error"
+        is_asked_of_all = quality.get("mustBe") == 0 and strict and "where" not in arguments
         if quality.get("metric") == "invalidValues" and is_asked_of_all and isinstance(values, list):
             return tuple(value for value in values if value is not None)
     return ()

@@ -15,8 +15,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from lakehouse.contracts.inference import Guess, personal, snake
+from lakehouse.contracts.inference import Guess, snake
 from lakehouse.contracts.known_types import declared, of_type
+from lakehouse.contracts.personal import Personal, personal
 from lakehouse.contracts.problems import choose
 from lakehouse.contracts.profile import key_rank, render
 from lakehouse.contracts.samples import ProfileError, Sample
@@ -76,7 +77,7 @@ def propose_declared(of: Declared, source: str | None, table: str | None) -> str
         names[original] = snake(original, list(names.values()), fallback="column")
     guesses = {original: of.columns[original] for original in names}
     for original, found in guesses.items():
-        found.pii = _mask(names[original], found, table_name)
+        found.personal = _personal(names[original], found, table_name)
         if found.declared_required is None:
             found.declared_required = False
     keys, key_notes = _keys(of, names, guesses, table_name)
@@ -92,9 +93,9 @@ def propose_declared(of: Declared, source: str | None, table: str | None) -> str
     return render(sample, source_name, table_name, names, guesses, keys, key_notes)
 
 
-def _mask(name: str, found: Guess, table: str) -> str | None:
-    mask = personal(name, [], table) if found.logical not in ("array", "object") else None
-    return "redact" if mask == "partial" and found.physical != "string" else mask
+def _personal(name: str, found: Guess, table: str) -> Personal | None:
+    held = personal(name, [], table) if found.logical not in ("array", "object") else None
+    return replace(held, mask="redact") if held and held.mask == "partial" and found.physical != "string" else held
 
 
 def _keys(of: Declared, names: dict[str, str], guesses: dict[str, Guess], table: str) -> tuple[list[str], list[str]]:

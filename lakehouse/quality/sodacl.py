@@ -52,7 +52,10 @@ def checks(contract: Contract) -> list[dict[str, Any]]:
 
 def _rule(contract: Contract, rule: RowRule) -> dict[str, Any]:
     percent = contract.max_quarantined_percent if rule.max_percent is None else rule.max_percent
-    alerts = {"warn": "when > 0"} | ({"fail": f"when > {_plain(percent)}"} if rule.severity == "error" else {})
+    above = f"when {'>' if rule.reaches_max else '>='} {_plain(percent)}"
+    alerts = {"warn": "when > 0"} | ({"fail": above} if rule.severity == "error" else {})
+    if rule.severity == "warning" and rule.max_percent is not None:
+        alerts = {"warn": above}
     broken = f"coalesce(sum(case when coalesce({rule.predicate}, true) then 0 else 1 end), 0)"
     head, body = _expression(rule.name, f"{broken} * 100.0 / greatest(count(*), 1)")
     return {head: {"name": rule.name, **body, **alerts}}
@@ -70,24 +73,32 @@ def _named(check: BatchCheck, head: str, body: dict[str, Any]) -> dict[str, Any]
 def _check(contract: Contract, check: BatchCheck) -> tuple[str, dict[str, Any]]:
     """The metric of a check, with what defines it."""
     in_percent = check.unit == "percent"
+    only = {"filter": check.where} if check.where else {}
     if check.kind == "soda":
         return _own_words(check)
     if check.kind == "row_count":
-        return "row_count", {}
+        return "row_count", only
     if check.kind == "missing":
         measured = "missing_percent" if in_percent else "missing_count"
-        return f"{measured}({check.columns[0]})", {"missing values": list(check.values)} if check.values else {}
+        return f"{measured}({check.columns[0]})", only | (
+            {"missing values": list(check.values)} if check.values else {}
+        )
     if check.kind == "unique" and (check.operator, check.threshold) == ("=", (0,)):
-        # A key has several versions in a history, and one of them that holds.
-        body = {"filter": "is_current"} if contract.history == "full" else {}
-        return f"duplicate_count({', '.join(check.columns)})", body
+        held = " and ".join(_held(contract, check))
+        return f"duplicate_count({', '.join(check.columns)})", {"filter": held} if held else {}
     if check.kind == "unique":
         return _query(check, _repeated(contract, check), contract)
     if check.kind == "reference":
         return _query(check, _orphans(contract, check), contract)
     if check.kind == "invalid":
-        count = f"coalesce(sum(case when coalesce({check.predicate}, true) then 0 else 1 end), 0)"
-        return _expression(check.name, f"{count} * 100.0 / greatest(count(*), 1)" if in_percent else count)
+        holds = f"coalesce({check.predicate}, true)" + (
+            f" or not coalesce({check.where}, false)" if check.where else ""
+        )
+        count = f"coalesce(sum(case when {holds} then 0 else 1 end), 0)"
+        total = (
+            f"greatest(sum(case when {check.where} then 1 else 0 end), 1)" if check.where else "greatest(count(*), 1)"
+        )
+        return _expression(check.name, f"{count} * 100.0 / {total}" if in_percent else count)
     return f"m_{check.name}", {f"m_{check.name} query": (check.text or "").replace("${table}", contract.table)}
 
 
@@ -111,7 +122,8 @@ def _expression(name: str, sql: str) -> tuple[str, dict[str, Any]]:
 
 
 def _query(check: BatchCheck, counted: str, contract: Contract) -> tuple[str, dict[str, Any]]:
-    total = f"greatest((select count(*) from {contract.table}), 1)"
+    only = f" where {check.where}" if check.where else ""
+    total = f"greatest((select count(*) from {contract.table}{only}), 1)"
     value = f"({counted}) * 100.0 / {total}" if check.unit == "percent" else f"({counted})"
     return f"m_{check.name}", {f"m_{check.name} query": f"select {value} as measured"}
 
@@ -126,13 +138,19 @@ def _repeated(contract: Contract, check: BatchCheck) -> str:
     return f"select coalesce(sum(copies), 0) from ({groups})"
 
 
+def _held(contract: Contract, check: BatchCheck) -> list[str]:
+    """Which rows may not repeat each other: a key has several versions in a history, and one of them that holds."""
+    return [*(["is_current"] if contract.history == "full" else []), *([f"({check.where})"] if check.where else [])]
+
+
 def _orphans(contract: Contract, check: BatchCheck) -> str:
     """Rows (of a field of an array: elements) that refer to nothing."""
     names = [f"value{i}" for i in range(len(check.columns))]
     values = ", ".join(f"{_value(contract, path)} as {name}" for path, name in zip(check.columns, names, strict=True))
     targets = ", ".join(f"{quote(to)} as {name}" for to, name in zip(check.reference_columns, names, strict=True))
     known = " and ".join(f"{name} is not null" for name in names)
-    rows = f"select * from (select {values} from {contract.table}) where {known}"
+    only = f" where {check.where}" if check.where else ""
+    rows = f"select * from (select {values} from {contract.table}{only}) where {known}"
     target = f"select {targets} from {check.reference_table}"
     return f"select count(*) from ({rows}) left anti join ({target}) using ({', '.join(names)})"
 

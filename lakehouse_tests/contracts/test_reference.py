@@ -1,4 +1,4 @@
-"""The reference in docs/contracts.md names every field and option that contracts are read for."""
+"""The reference in docs/contracts.md, with docs/checks.md for rules and checks, names every field and option that contracts are read for."""
 
 import re
 
@@ -19,6 +19,6 @@ KNOWN = {
 
 @pytest.mark.parametrize("kind", KNOWN)
 def test_everything_is_named(kind: str) -> None:
-    text = (PROJECT / "docs" / "contracts.md").read_text(encoding="utf-8")
+    text = "".join((PROJECT / "docs" / name).read_text(encoding="utf-8") for name in ("contracts.md", "checks.md"))
     named = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w-]+", code)}
     assert set(KNOWN[kind]) - named == set()

@@ -9,17 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 from lakehouse.contracts.export.shape import Field, Shape, shape_of
+from lakehouse.contracts.formats import EPOCHS, FORMATS, integer_range, type_range
 from lakehouse.contracts.model import Column, Contract
-from lakehouse.contracts.rules import EPOCHS, FORMATS
+from lakehouse.contracts.spark_sql import INTEGERS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_INTEGERS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
 _DAY = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _TEXTS = {
     "date": rf"^{_DAY}$",
     "timestamp": rf"^{_DAY}([T ][0-9].*)?$",
     "boolean": "^([tT][rR][uU][eE]|[fF][aA][lL][sS][eE])$",
-    **dict.fromkeys(_INTEGERS, "^[+-]?[0-9]+$"),
+    **dict.fromkeys(INTEGERS, "^[+-]?[0-9]+$"),
     **dict.fromkeys(("decimal", "float", "double"), r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$"),
 }
 """How values are written as text: of CSV all, of JSON those of time."""
@@ -143,11 +143,15 @@ def _limits(options: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     kind = schema["type"]
     if kind == "array":
         return {key: options[key] for key in ("minItems", "maxItems", "uniqueItems") if key in options}
+    if kind == "object":
+        return {key: options[key] for key in ("minProperties", "maxProperties", "required") if key in options}
     if kind in ("integer", "number"):
         found = {key: options[key] for key in ("exclusiveMinimum", "exclusiveMaximum") if key in options}
-        for key, narrower in (("minimum", max), ("maximum", min)):
-            if key in options:
-                found[key] = narrower(options[key], schema.get(key, options[key]))
+        ranges = integer_range(str(options.get("format"))) or ()
+        for index, (key, narrower) in enumerate((("minimum", max), ("maximum", min))):
+            limits = [given[key] for given in (options, schema) if key in given] + ([ranges[index]] if ranges else [])
+            if limits:
+                found[key] = narrower(limits)
         return found
     if kind != "string" or "pattern" in schema or "$comment" in schema:
         return {}
@@ -174,9 +178,9 @@ def _text(shape: Shape, column: Column) -> dict[str, Any]:
 
 def _value(shape: Shape, column: Column | None = None) -> dict[str, Any]:
     """A value of JSON."""
-    if shape.kind in _INTEGERS:
-        edge = 2 ** (_INTEGERS[shape.kind] - 1)
-        return {"type": "integer", "minimum": -edge, "maximum": edge - 1}
+    if shape.kind in INTEGERS:
+        low, high = type_range(shape.kind)
+        return {"type": "integer", "minimum": low, "maximum": high}
     if shape.kind in ("date", "timestamp"):
         if column is not None and column.format in EPOCHS:
             return {"type": "integer"}

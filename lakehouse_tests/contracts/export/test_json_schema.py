@@ -8,7 +8,7 @@ import jsonschema
 from lakehouse.contracts.export.json_schema import json_schema
 from lakehouse.contracts.model import Contract
 from lakehouse_tests.contracts.export.rich import arrived, rich
-from lakehouse_tests.silver.small import column, contract, key
+from lakehouse_tests.silver.small import accepted, column, contract, key
 
 
 def validator(of: Contract) -> Any:
@@ -49,6 +49,25 @@ def test_a_record_of_every_type_is_accepted_and_each_fault_is_found() -> None:
     assert refused(of, without) == set()
     assert refused(of, {}) == {"required"}
     assert refused(rich(unknown_fields="fail"), arrived() | {"more": 1}) == {"additionalProperties"}
+
+
+def test_the_narrower_of_two_limits_holds() -> None:
+    of = contract(
+        [
+            key(),
+            column("byte", "int", logicalTypeOptions={"format": "u8", "minimum": 10}),
+            {
+                "name": "more",
+                "logicalType": "object",
+                "physicalType": "map<string,string>",
+                "logicalTypeOptions": {"minProperties": 1, "required": ["a"]},
+            },
+            column("some", quality=[accepted("x") | {"arguments": {"validValues": ["x"], "where": "id = '1'"}}]),
+        ]
+    )
+    assert refused(of, {"id": "2", "byte": 255, "more": {"a": "1"}, "some": "y"}) == set()
+    assert refused(of, {"id": "2", "byte": 256, "more": {"b": "1"}}) == {"byte", "more"}
+    assert refused(of, {"id": "2", "byte": 9, "more": {}}) == {"byte", "more"}
 
 
 def test_what_a_person_wants_to_know_is_told_and_examples_of_personal_data_are_not() -> None:
