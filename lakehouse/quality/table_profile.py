@@ -19,11 +19,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.contracts.formats import FORMATS
 from lakehouse.contracts.inference import Guess, guess, is_code, shape
 from lakehouse.contracts.personal import Personal, is_personal
 from lakehouse.contracts.profile import key_rank
 from lakehouse.contracts.proposals import ColumnProfile, Key, Relation, TableProfile
-from lakehouse.contracts.rules import FORMATS
 from lakehouse.contracts.spark_sql import is_number, is_scalar
 from lakehouse.storage import tables
 from lakehouse.storage.tables import Field, literal, quote
