@@ -12,7 +12,7 @@ import yaml
 
 from lakehouse.contracts.loader import SAMPLE, load
 from lakehouse.contracts.model import Contract
-from lakehouse.quality.audit import CONSERVATION, QUALITY_SCORE, QUARANTINE_AGE, check_names
+from lakehouse.quality.audit import ANOMALIES, CONSERVATION, QUALITY_SCORE, QUARANTINE_AGE, check_names
 from lakehouse.quality.rules import row_rules
 from lakehouse.sample import land
 from lakehouse_tests.quality import everything
@@ -21,8 +21,8 @@ from lakehouse_tests.sample.landed import END, NOW, files_of
 
 MUTATIONS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("mutations.yaml").read_text(encoding="utf-8"))
 DEFAULTS: dict[str, Any] = MUTATIONS.pop("defaults")
-NOT_AUDITED = {CONSERVATION, QUALITY_SCORE, QUARANTINE_AGE}
-"""Checks that silver adds by itself; `test_refine`, `test_score` and `test_quarantine` prove them."""
+NOT_AUDITED = {ANOMALIES, CONSERVATION, QUALITY_SCORE, QUARANTINE_AGE}
+"""Checks that silver adds by itself; tests of their own prove them."""
 
 
 @pytest.fixture
