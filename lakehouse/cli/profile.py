@@ -189,7 +189,7 @@ def _show(name: str, found: TableProfile, proposals: Sequence[Proposal], contrac
         click.echo("It is empty: there is nothing to say about it yet.")
         return
     heads = ["column", "type", "null", "distinct", "smallest", "median", "largest", "length", "most frequent, or form"]
-    write_table(heads, [_row(column, found) for column in found.columns])
+    write_table(heads, [_row(column) for column in found.columns])
     _list("Keys: no two rows have the same", [_key(key.columns, contract) for key in found.keys])
     _list(
         "Relations: values found among the keys of",
@@ -214,7 +214,7 @@ def _list(title: str, lines: Sequence[str]) -> None:
             click.echo(f"  {line}")
 
 
-def _row(column: ColumnProfile, found: TableProfile) -> list[str]:
+def _row(column: ColumnProfile) -> list[str]:
     of = f"{column.shortest} to {column.longest}" if column.shortest != column.longest else f"{column.longest}"
     exact = "" if column.distinct is None or column.counts is not None or column.distinct <= 1 else "~"
     return [
@@ -226,7 +226,7 @@ def _row(column: ColumnProfile, found: TableProfile) -> list[str]:
         _cut(column.quantiles[2] if column.quantiles else None),
         _cut(column.largest),
         "" if column.longest is None else of,
-        _frequent(column, found),
+        _frequent(column),
     ]
 
 
@@ -242,14 +242,13 @@ def _cut(value: str | None) -> str:
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 
 
-def _frequent(column: ColumnProfile, found: TableProfile) -> str:
+def _frequent(column: ColumnProfile) -> str:
     if column.is_classified or column.personal:
         forms = ", ".join(form for form, _ in column.shapes[:1])
         return f"••• {forms}".strip()
-    whole = column.rows if column.counts else found.sampled
-    if column.top and column.top[0][1] >= 0.01 * whole:
-        frequent = [(value, number) for value, number in column.top[:3] if number >= 0.01 * whole]
-        return ", ".join(f"{_cut(value)} {_share(number, whole)}" for value, number in frequent)
+    frequent = [(value, number) for value, number in column.top[:3] if number >= 0.01 * column.top_of]
+    if frequent:
+        return ", ".join(f"{_cut(value)} {_share(number, column.top_of)}" for value, number in frequent)
     return ", ".join(f"{_cut(form)} {share:.0%}" for form, share in column.shapes[:2] if share >= 0.01)
 
 

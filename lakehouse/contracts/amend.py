@@ -103,8 +103,15 @@ def _note(holder: CommentedMap, key: str, comment: str) -> None:
     if there is None:
         holder.yaml_add_eol_comment(comment, key, column=0)
         return
-    said, _, rest = str(there.value).partition("\n")
-    there.value = f"{said.rstrip()}; {comment}" + (f"\n{rest}" if _ else "\n")
+    value = str(there.value)
+    if value.startswith("\n"):  # comments on lines of their own
+        holder.yaml_add_eol_comment(comment, key, column=0)
+        holder.ca.items[key][2].value = holder.ca.items[key][2].value.rstrip("\n") + value
+        return
+    said, _, rest = value.partition("\n")
+    known = said.strip("# ")
+    words = comment if comment.startswith(known) else f"{known}; {comment}"
+    there.value = f"# {words}\n{rest}"
 
 
 def _flow(values: dict[str, Any]) -> CommentedMap:

@@ -36,7 +36,9 @@ class ColumnProfile:
     longest: int | None = None
     """Characters of text, elements of arrays and maps."""
     top: tuple[tuple[str, int], ...] = ()
-    """The most frequent values, and in how many rows; of the sample where `counts` is empty."""
+    """The most frequent values, and in how many rows."""
+    top_of: int = 0
+    """The rows that they were counted in: all, or those of the sample."""
     counts: Mapping[str, int] | None = None
     """All values, each with its rows; None where they are too many."""
     shapes: tuple[tuple[str, float], ...] = ()
@@ -177,7 +179,8 @@ def _text(column: ColumnProfile, declared: Mapping[str, Any]) -> Iterator[Propos
     elif column.form and column.unlike == 0 and filled >= ENOUGH:
         yield Proposal(column.name, f"logicalTypeOptions.{column.form[0]}", column.form[1], f"holds for all {filled:,}")
     elif column.longest and "maxLength" not in options:
-        seen = f"{column.shortest} to {column.longest} characters in {filled:,} rows"
+        span = f"{column.shortest} to " if column.shortest != column.longest else ""
+        seen = f"{span}{column.longest} characters in {filled:,} rows"
         yield Proposal(
             column.name, "logicalTypeOptions.maxLength", _roomy(column.longest), f"{seen}; twice as many fit"
         )

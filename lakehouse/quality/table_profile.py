@@ -91,7 +91,7 @@ def profile(
     relations = _relations(spark, types, sample, personal, targets, table)
     columns = []
     for name, kind in types.items():
-        shown = _values(kind, measured[name], sample[name], counts.get(name)) if name not in personal else {}
+        shown = _values(kind, measured[name], sample[name], counts.get(name), rows) if name not in personal else {}
         columns.append(
             ColumnProfile(
                 name=name,
@@ -361,7 +361,7 @@ def _repeats(sample: Mapping[str, Sequence[Any]], names: Sequence[str]) -> bool:
 
 
 def _values(
-    kind: str, measured: Mapping[str, Any], values: Sequence[Any], counts: Mapping[str, int] | None
+    kind: str, measured: Mapping[str, Any], values: Sequence[Any], counts: Mapping[str, int] | None, rows: int
 ) -> dict[str, Any]:
     """What may be shown of a column's values, each looked at once more."""
     shown = {
@@ -375,6 +375,7 @@ def _values(
     if counts is not None and not any(map(is_personal, counts)):
         shown["counts"] = dict(counts)
     top = counts or Counter(str(value) for value in values if value is not None)
+    shown["top_of"] = rows if counts else len(values)
     frequent = sorted(top.items(), key=lambda item: (-item[1], item[0]))[:TOP]
     shown["top"] = tuple((_safe(value), number) for value, number in frequent if counts or number > 1)
     return shown

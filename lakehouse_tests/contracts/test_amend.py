@@ -71,6 +71,26 @@ def test_other_layouts_are_kept(tmp_path: Path) -> None:
         assert any(check.name == "n_unique" for check in load(target).checks)
 
 
+def test_what_is_said_already_stays_said(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("id,n\n" + "".join(f"k{i},{i}\n" for i in range(40)))
+    before = propose(file)
+    assert "classification: internal\n        # review: values seen: 0 to 39\n" in before
+    twice = [
+        Proposal("n", "classification", "redact", "looks like it"),
+        Proposal("n", "logicalTypeOptions.minimum", -1, "0 to 39 in 40 rows"),
+        Proposal("n", "logicalTypeOptions.maximum", 50, "0 to 39 in 40 rows; room"),
+        Proposal("n", "required", True, "0 of 40 are null"),
+    ]
+    after = amend(
+        before.replace("        required: true\n        logical", "        required: true # said\n        logical"),
+        twice,
+    )
+    assert "classification: pii # review: looks like it\n        # review: values seen: 0 to 39\n" in after
+    assert "{minimum: -1, maximum: 50} # review: 0 to 39 in 40 rows; room\n" in after
+    assert "required: true # said; review: 0 of 40 are null\n" in after
+
+
 def _dedented(text: str) -> list[str]:
     """The columns, as people write them who do not indent lists."""
     lines = text.splitlines()

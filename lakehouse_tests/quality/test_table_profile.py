@@ -78,6 +78,8 @@ def test_few_values_are_all_counted_and_others_by_the_sample(measured: TableProf
     )
     assert of(measured, "status").top[0] == ("paid", 7_999)
     assert of(measured, "order_id").counts is None
+    assert (of(measured, "status").top_of, of(measured, "remark").top_of) == (ROWS, ROWS)
+    assert of(measured, "buyer").top_of == measured.sampled
     assert (of(measured, "order_id").distinct or 0) == pytest.approx(ROWS, rel=0.05)
     assert measured.sampled == pytest.approx(ROWS / math.ceil(ROWS / SAMPLE_ROWS), rel=0.1)
 
