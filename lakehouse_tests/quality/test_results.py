@@ -11,7 +11,7 @@ from lakehouse.quality.results import CheckResult, arrival_days, ensure_table, e
 from lakehouse.settings import settings
 from lakehouse.storage import tables
 
-NEW = ("partition", "severity", "message", "seconds")
+NEW = ("partition", "severity", "message", "seconds", "credit")
 
 
 def test_a_table_of_results_from_before_gets_the_new_columns_and_keeps_its_rows(
@@ -25,11 +25,11 @@ def test_a_table_of_results_from_before_gets_the_new_columns_and_keeps_its_rows(
     tables.append(tables.local_rows(spark, [old], before), table)
     ensure_table(spark, storage)
     days = arrival_days([date(2025, 3, 1), date(2025, 3, 2)])
-    found = CheckResult("t", "c", "rule", "validity", "warn", 3, "0", "Few.", "x", 2, (), "warning", days, 0.25)
+    found = CheckResult("t", "c", "rule", "validity", "warn", 3, "0", "Few.", "x", 2, (), "warning", days, seconds=0.25)
     remember(spark, [found, replace(found, description="x" * 9000, value=None)], "1.0.1", "run")
     rows = spark.table(table).orderBy("batch", "value").collect()
     assert [row["batch"] for row in rows] == [1, 2, 2]
-    assert [rows[0][name] for name in NEW] == [None] * 4
+    assert {rows[0][name] for name in NEW} == {None}
     assert rows[2].asDict() | {"evaluated_at": None} == {
         "table_name": "t",
         "check_name": "c",
@@ -44,6 +44,7 @@ def test_a_table_of_results_from_before_gets_the_new_columns_and_keeps_its_rows(
         "severity": "warning",
         "message": "t.c: expected 0, found 3. Few.",
         "seconds": 0.25,
+        "credit": None,
         "contract_version": "1.0.1",
         "run_id": "run",
         "evaluated_at": None,

@@ -64,7 +64,7 @@ def strict() -> Contract:
                 quality=[
                     library("known", metric="nullValues", mustBeLessThan=50, unit="percent"),
                     library("given", metric="missingValues", arguments={"missingValues": ["-"]}, mustBeLessThan=2),
-                    library("some_valid", metric="invalidValues", mustBeLessThan=50, unit="percent",
+                    library("some_valid", metric="invalidValues", mustBeLessThan=1,
                             arguments={"validValues": ["a", "b"], "where": "size > 0"}, severity="warning"),
                     library("valid", metric="invalidValues", arguments={"validValues": ["a", "b"]}, mustBeLessThan=2),
                 ],
@@ -129,7 +129,9 @@ def test_soda_finds_what_the_contract_forbids(spark: Any) -> None:
     try:
         for rows, expected in ((GOOD, dict.fromkeys(names(of), "pass")), (BAD, BROKEN)):
             spark.createDataFrame(rows, COLUMNS).createOrReplaceTempView(of.table)
-            found = scan(spark, {of.table: checks(of)}, names(of))
+            named = {body["name"]: one for one in checks(of) for body in one.values()}
+            assert set(named) == set(names(of))
+            found = scan(spark, of.table, named)
             assert {name: measured.outcome for name, measured in found.items()} == expected
     finally:
         for name in (*tables, of.table):
