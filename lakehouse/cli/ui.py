@@ -1,5 +1,6 @@
 """`lakehouse ui`: Dagster's UI and daemon, kept alive."""
 
+import signal
 import sys
 
 import click
@@ -12,11 +13,19 @@ from lakehouse.settings import PROJECT, executable, settings
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Where to serve, on the loopback.")
 def ui(port: int) -> None:
-    """Serve Dagster's UI on http://127.0.0.1:PORT, and run its daemon: sensors and schedules. Ctrl-C ends it.
+    """Serve Dagster's UI on http://127.0.0.1:PORT, and run its daemon: sensors and schedules. Ctrl-C or SIGTERM ends it.
 
     Where a process of theirs dies, they are started again. Exit 1: the port is in use, or Dagster does not start.
     """
+    # Whoever ends this process by a signal ends Dagster with it, also where a shell lets what it runs beside itself ignore
+    # Ctrl-C: what goes on alone would keep the port, and start work beside the next one.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     prepare_ui(settings(), port)
     workspace = str(PROJECT / "workspace.yaml")
     command = [executable("dagster"), "dev", "--workspace", workspace, "--host", "127.0.0.1", "--port", str(port)]
-    sys.exit(serve(command, lambda sentence: click.echo(sentence, err=True)))
+    try:
+        code = serve(command, lambda sentence: click.echo(sentence, err=True))
+    except KeyboardInterrupt:
+        code = 0
+    sys.exit(code)

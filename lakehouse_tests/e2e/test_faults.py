@@ -60,18 +60,24 @@ class Shop:
             )  # fmt: skip
 
     def stop(self) -> None:
+        """As a service manager does; nothing of Dagster is left behind."""
         assert self.ui is not None
-        self.ui.send_signal(signal.SIGINT)
-        self.ui.wait(timeout=90)
+        children = psutil.Process(self.ui.pid).children(recursive=True)
+        self.ui.send_signal(signal.SIGTERM)
+        assert self.ui.wait(timeout=90) == 0
+        _, left = psutil.wait_procs(children, timeout=20)
+        for child in left:
+            child.kill()
+        assert not left, "Dagster goes on without lakehouse ui"
 
     def kill(self, *words: str) -> int:
         """Kills the processes of Dagster whose command line has all of the words; returns how many."""
         assert self.ui is not None
-        found = [
-            child
-            for child in psutil.Process(self.ui.pid).children(recursive=True)
-            if all(word in " ".join(child.cmdline()) for word in words)
-        ]
+        found = []
+        for child in psutil.Process(self.ui.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # also of one that has ended, and is not yet waited for
+                line = " ".join(child.cmdline())
+                found += [child] if all(word in line for word in words) else []
         for child in found:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
