@@ -1,5 +1,6 @@
 """What the report shows, as plain objects: made by `collect`, read by `page` and `summary`. Nothing here knows Spark."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -161,32 +162,32 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(ABC):
     """Something that has checks: a table of a contract, or a model of dbt."""
 
     checks: tuple[Check, ...]
 
     @property
-    def name(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def name(self) -> str: ...
 
     @property
-    def title(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def title(self) -> str: ...
 
     @property
-    def owner(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def owner(self) -> str: ...
 
     @property
+    @abstractmethod
     def page(self) -> str:
         """Where its page is, below the report's folder."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def node(self) -> str:
         """Its node in the lineage."""
-        raise NotImplementedError
 
     @property
     def verdict(self) -> Verdict:
