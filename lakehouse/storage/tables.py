@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from filelock import FileLock
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
@@ -148,13 +150,36 @@ def _create(
     comment: str,
     properties: dict[str, str],
 ) -> None:
-    ensure_schema(spark, storage, table.split(".")[0])
+    """Of several at once, one creates the table and the others find it: steps that run side by side share those of `ops`."""
     listed = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
-    spark.sql(
+    create = (
         f"create table if not exists {table} ({', '.join(field.ddl for field in fields)})"
         f"\nusing delta\nlocation {literal(location(storage, table))}\ncomment {literal(comment)}"
         + (f"\ntblproperties ({listed})" if listed else "")
     )
+    with _sole_creator(storage):
+        ensure_schema(spark, storage, table.split(".")[0])
+        try:
+            spark.sql(create)
+        except PySparkException as problem:
+            if not _CREATED_MEANWHILE.search(str(problem)):
+                raise
+            spark.sql(create)
+
+
+_CREATED_MEANWHILE = re.compile(r"ProtocolChanged|DELTA_PROTOCOL_CHANGED|MetadataChanged|DELTA_METADATA_CHANGED")
+"""What Delta says where another machine created the table at the same moment: it is there now."""
+
+
+@contextmanager
+def _sole_creator(storage: str) -> Iterator[None]:
+    """One at a time, where storage is a local folder. Ends with the process."""
+    if "://" in storage:
+        yield
+        return
+    Path(storage).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(storage) / "_creating.lock"):
+        yield
 
 
 _TYPES: dict[str, T.DataType] = {
