@@ -167,7 +167,7 @@ def _create(
             spark.sql(create)
 
 
-_CREATED_MEANWHILE = re.compile(r"ProtocolChanged|DELTA_PROTOCOL_CHANGED|MetadataChanged|DELTA_METADATA_CHANGED")
+_CREATED_MEANWHILE = re.compile(r"DELTA_(PROTOCOL|METADATA)_CHANGED|DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
 """What Delta says where another machine created the table at the same moment: it is there now."""
 
 

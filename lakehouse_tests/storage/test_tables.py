@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -160,23 +161,22 @@ def test_views_are_made_again_and_a_missing_table_is_said_to_be_missing(spark: A
     assert not tables.has_other_types(spark, f"{schema}.nothing", FIELDS)
 
 
-def test_several_at_once_create_a_table_that_all_of_them_find(spark: Any, schema: str) -> None:
+@pytest.mark.parametrize("is_local", [True, False], ids=["a local folder", "storage without locks"])
+def test_several_at_once_create_a_table_that_all_of_them_find(
+    spark: Any, schema: str, monkeypatch: pytest.MonkeyPatch, is_local: bool
+) -> None:
     """Steps that run side by side share the tables of `ops`, and the first run of all finds none of them."""
-    for number in range(3):
-        with ThreadPoolExecutor(8) as pool:
-            table = f"{schema}.shared_{number}"
-            for ended in [pool.submit(tables.ensure, spark, settings().storage_dir, table, FIELDS) for _ in range(8)]:
+    if not is_local:
+        monkeypatch.setattr(tables, "_sole_creator", lambda storage: nullcontext())
+    together = Barrier(4)
+
+    def create(table: str) -> None:
+        together.wait()
+        tables._create(spark, settings().storage_dir, table, FIELDS, "", {})
+
+    for number in range(4):
+        table = f"{schema}.shared_{number}"
+        with ThreadPoolExecutor(4) as pool:
+            for ended in [pool.submit(create, table) for _ in range(4)]:
                 ended.result()
         assert tables.version(spark, table) == 0
-
-
-def test_who_loses_the_race_to_create_a_table_finds_it(
-    spark: Any, schema: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on storage that is no local folder: there no lock keeps the others away."""
-    monkeypatch.setattr(tables, "_sole_creator", lambda storage: nullcontext())
-    with ThreadPoolExecutor(8) as pool:
-        table = f"{schema}.raced"
-        for ended in [pool.submit(tables.ensure, spark, settings().storage_dir, table, FIELDS) for _ in range(8)]:
-            ended.result()
-    assert tables.version(spark, table) == 0
