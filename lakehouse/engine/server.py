@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from lakehouse.engine import catalog, class_archive, config, jars, record, torn
+from lakehouse.engine import catalog, class_archive, config, jars, record, shared_code, torn
 from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
 
@@ -107,6 +107,18 @@ def start_spark(conf: dict[str, str]) -> tuple[Any, psutil.Process]:
     return builder.getOrCreate(), psutil.Process(gateway.proc.pid)
 
 
+def share_code(spark: Any) -> None:
+    """See `shared_code`; without it queries are slower, and nothing else."""
+    from py4j.protocol import Py4JError
+
+    try:
+        shared_code.share(spark._jvm)
+    except (Py4JError, TypeError) as problem:  # TypeError: py4j calls a class that is not there
+        say(
+            f"Generated code is not shared between queries, which are slower for it: {str(problem).splitlines()[0][:300]}"
+        )
+
+
 def open_catalog(spark: Any, settings: Settings) -> catalog.Found:
     """Opens the metastore and registers what the storage holds; raises whatever Derby or Hive raises."""
     return catalog.register_tables(spark, config.storage_uri(settings))
@@ -131,6 +143,7 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
     for sentence in torn.take_back(settings.storage_dir):
         say(sentence)
     spark, jvm = start_spark(conf)
+    share_code(spark)
     try:
         from lakehouse.engine.gate import open_gate
 

@@ -442,7 +442,8 @@ def _stage(stack: ExitStack, spark: SparkSession, storage: str, table: str, name
     place = f"{storage}/_staging/{table}/{name}"
     stack.callback(_unstage, place)
     frame.write.mode("overwrite").parquet(place)
-    return spark.read.parquet(place)
+    # Asked for once: without a schema, each query on the frame would start a job to read it from a file.
+    return spark.read.schema(spark.read.parquet(place).schema).parquet(place)
 
 
 @contextmanager
