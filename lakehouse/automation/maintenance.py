@@ -16,7 +16,7 @@ from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.assets import GOLD_POOL, gold_schema
 from lakehouse.gold.retention import commit_times, hours_kept, kept
-from lakehouse.quality import results
+from lakehouse.quality import profiling, results
 from lakehouse.settings import Settings, settings
 from lakehouse.silver import retention
 from lakehouse.storage import maintain, tables
@@ -40,7 +40,10 @@ def maintenance_assets(contracts: Mapping[str, Contract], config: Settings) -> l
             None,
             "the product's own tables (`ops`)",
             lambda spark: _of_schema(spark, "ops"),
-            lambda spark, here: {results.CHECK_RESULTS: results.expire(spark, here.checks_kept_days)},
+            lambda spark, here: {
+                results.CHECK_RESULTS: results.expire(spark, here.checks_kept_days),
+                profiling.PROFILES: profiling.expire(spark),
+            },
         )
     )
     found.append(_home_asset())

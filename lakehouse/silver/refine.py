@@ -23,6 +23,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.quality import profiling
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, QUALITY_SCORE, Views, audit, blocking
+from lakehouse.quality.profiling import Arrived
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.score import scored
 from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, retention, state
@@ -208,13 +209,15 @@ def _refine(
     raw = _raw(spark, contract, since if sent is None else None, newest)
     if sent is not None and not full_refresh:
         raw = quarantine.only_chosen(raw, sent)
-    landed, days, headers = _overview(raw)
+    landed, arrivals, headers = _overview(raw)
+    days = list(arrivals)
     last_day = date.fromisoformat(previous["last_day"]) if previous.get("last_day") else None
     if contract.delivery == "snapshot" and last_day and days and days[0] <= last_day:
         # A snapshot from before what is applied changes what came after it: fold all of them anew.
         since, previous, last_day = None, {}, None
         raw = _raw(spark, contract, None, newest)
-        landed, days, headers = _overview(raw)
+        landed, arrivals, headers = _overview(raw)
+        days = list(arrivals)
     if since is None and last is not None and not accepts_loss:
         retention.refuse_losing(spark, contract)
     taken = landed + (previous.get("taken", INTERPRETED_UP_TO) if since is not None else 0)
@@ -248,7 +251,7 @@ def _refine(
         watched = None
         if contract.anomalies.severity and (sent is None or since is None):
             with small():
-                watched = profiling.watch(spark, contract, parsed, raw, since, newest, landed, days)
+                watched = profiling.watch(spark, storage, contract, parsed, since, newest, arrivals)
             results.append(watched.result)
         audit_seconds = round(time.monotonic() - audit_began, 3)
         if sent is not None and since is not None:
@@ -308,7 +311,7 @@ def _refine(
         if watched is None:
             remember()
         else:
-            _at_once(remember, partial(profiling.remember, spark, contract, watched, since, newest))
+            _at_once(remember, partial(profiling.remember, spark, storage, contract, watched, since, newest))
         _commit_state(spark, contract, classified, since, change, note, within)
     version = ledger.version_of(spark, contract, after, note["attempt"])
     if version is None:
@@ -470,15 +473,10 @@ def _unstage(place: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _overview(raw: DataFrame) -> tuple[int, list[date], list[str]]:
-    """(records, their arrival days, their header lines), in one pass."""
-    row = raw.selectExpr(
-        "count(*) as landed",
-        "sort_array(collect_set(arrived_on)) as days",
-        "sort_array(collect_set(header)) as headers",
-    ).first()
-    assert row is not None
-    return int(row["landed"]), list(row["days"]), list(row["headers"])
+def _overview(raw: DataFrame) -> tuple[int, dict[date, Arrived], list[str]]:
+    """(records, what arrived on each of their arrival days, their header lines), in one pass."""
+    days, headers = profiling.arrived(raw)
+    return sum(day.records for day in days.values()), days, headers
 
 
 def _parsed(

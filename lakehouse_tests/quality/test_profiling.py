@@ -54,7 +54,7 @@ class Site:
         return int(rows.selectExpr("max(batch)").first()[0])
 
     def known(self, upto: int | None = None) -> tuple[dict[date, Profile], bool]:
-        return profiling.read(self.spark, self.of.table, self.batch() if upto is None else upto, TODAY)
+        return profiling.read(self.spark, self.of.table, self.batch() if upto is None else upto, [TODAY])
 
 
 def anomalies(done: refine.Refined) -> Any:
@@ -71,6 +71,14 @@ def test_days_are_profiled_added_up_and_judged(spark: Any, tmp_path: Path) -> No
     assert (first.outcome, first.value) == ("pass", 0), first.description
     known, is_whole = site.known()
     assert list(known) == DAYS and is_whole
+    kept = partial(profiling.known_days, spark, settings().storage_dir, site.of.table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(profiling, "_read")  # no query
+        assert kept(site.batch(), [LAST]) == (known, True), "kept for the next batch"
+    assert kept(site.batch() + 1, [LAST])[1] is False, "for no other batch"
+    assert kept(site.batch(), [DAYS[0] - timedelta(days=1)]) == (known, True), (
+        "an older day may be known to the table alone"
+    )
     one = known[DAYS[2]]
     assert one.rows == 60 + DAYS[2].day % 3
     assert one.columns["device"].categories == {"desk": 20 + (one.rows > 60), "phone": 40 + (one.rows > 61)}
@@ -101,9 +109,10 @@ def test_days_are_profiled_added_up_and_judged(spark: Any, tmp_path: Path) -> No
 
     # What an attempt wrote that was not committed is not known; a batch that was never profiled is noticed.
     batch = site.batch()
-    lost = profiling.Watched({LAST: Profile(rows=999)}, (), running)
-    profiling.remember(spark, site.of, lost, batch, batch + 1)
+    lost = profiling.Watched({LAST: Profile(rows=999)}, (), running, {LAST: Profile(rows=999)})
+    profiling.remember(spark, settings().storage_dir, site.of, lost, batch, batch + 1)
     assert site.known(batch)[0][LAST].rows == 60
+    assert kept(batch, [LAST])[0][LAST].rows == 60
     later, is_whole = site.known(batch + 2)
     assert not is_whole and later[max(later)].is_partial
 
@@ -120,3 +129,56 @@ def test_an_error_holds_back_the_batch_that_brought_it_and_no_later_one() -> Non
     assert profiling.check(of, [verdict], [], 2).outcome == "warn"
     silent = profiling.check(of, [Verdict(day, (), "no day to learn from")], [day], 3)
     assert silent.outcome == "pass" and "Nothing is said of 2025-03-03: no day to learn from." in silent.description
+
+
+def test_of_many_days_the_newest_are_profiled_and_the_others_are_known_to_be_there(spark: Any, tmp_path: Path) -> None:
+    site = Site(spark, tmp_path)
+    days = [LAST - timedelta(days=n) for n in range(120, -1, -1)]
+    site.take({day: [visit(day, n) for n in range(2)] for day in days})
+    known, _ = profiling.read(spark, site.of.table, site.batch(), days)
+    assert {day: one.rows for day, one in known.items()} == dict.fromkeys(days, 2)
+    full = [day for day, one in known.items() if not one.is_partial]
+    assert full == days[-98:] and all(known[day].columns["device"].nulls == 0 for day in full)
+    # A record more of such a day is added to it, and nothing is made of the sum.
+    done = anomalies(site.take({days[0]: [visit(days[0], 9)], TODAY: [visit(TODAY, 1)]}, "b"))
+    again, _ = profiling.read(spark, site.of.table, site.batch(), days)
+    assert (again[days[0]].rows, again[days[0]].is_partial) == (3, True)
+    assert done.value == 0, done.description
+
+
+def test_what_a_later_batch_said_anew_is_removed_after_a_week(spark: Any, tmp_path: Path) -> None:
+    site = Site(spark, tmp_path)
+    records = [visit(LAST, n) for n in range(6)]
+    for part in range(3):
+        site.take({LAST: records[2 * part : 2 * part + 2]}, f"part{part}")
+    before = site.known()
+    rows = spark.table(profiling.PROFILES).where(f"table_name = '{site.of.table}'")
+    assert profiling.expire(spark) == 0 and rows.count() == 3, "what is new may be of a batch that is not committed yet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiling, "_SETTLED", timedelta(0))
+        assert profiling.expire(spark) >= 2
+        assert profiling.expire(spark) == 0
+    assert rows.count() == 1 and site.known() == before
+
+
+def test_a_table_of_the_former_shape_is_written_on_and_emptied_of_what_was_there(spark: Any) -> None:
+    storage, of = settings().storage_dir, contract([key()], name=next(_names))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiling, "PROFILES", "ops.former_profiles")
+        spark.sql(f"create schema if not exists ops location '{storage}/ops'")
+        spark.sql(
+            f"create table ops.former_profiles using delta location '{storage}/ops/former_profiles' as select "
+            f"'{of.table}' as table_name, date'2025-03-03' as day, cast(null as bigint) as since, 7L as batch, "
+            "'' as column_name, 'rows' as metric, 12D as value, cast(null as string) as detail, "
+            "timestamp'2025-03-04 00:00:00' as taken_at"
+        )
+        profiling.ensure_table(spark, storage)
+        day = date(2025, 3, 5)
+        assert profiling.known_days(spark, storage, of.table, 7, [day]) == ({}, False)
+        days = {day: Profile(rows=3)}
+        result = profiling.check(of, [], [day], 8)
+        profiling.remember(spark, storage, of, profiling.Watched(days, (), result, days), 7, 8)
+        assert profiling.read(spark, of.table, 8, [day]) == (days, True)
+        assert profiling.expire(spark) == 1
+        assert spark.table("ops.former_profiles").count() == 1
+    spark.sql("drop table ops.former_profiles")
