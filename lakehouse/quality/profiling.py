@@ -533,11 +533,8 @@ def _kept(storage: str, table: str, batch: int) -> dict[date, Profile]:
         return {}
     try:
         kept = json.loads(_place(storage, table).read_text(encoding="utf-8"))
-    except (
-        FileNotFoundError,
-        json.JSONDecodeError,
-    ):  # a machine that lost power leaves half a file: the table has it all
-        return {}
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}  # a machine that lost power leaves half a file; the table has it all
     if kept["batch"] != batch:
         return {}
     return {date.fromisoformat(day): _loaded(figures) for day, figures in kept["days"].items()}
