@@ -14,6 +14,11 @@ _KNOWN = (
         re.compile(r"\[TABLE_OR_VIEW_NOT_FOUND\][^`]*`([^`]+)`(?:\.`([^`]+)`)?"),
         'There is no table or view {0}. `lakehouse sql "show tables in serving"` lists what readers read.',
     ),
+    (
+        re.compile(r"StatusCode\.UNAVAILABLE|failed to connect to all addresses|Socket closed"),
+        "The engine ended while it was asked something. What was committed stays: run it again, which starts another engine. "
+        "`lakehouse engine logs` shows what the last one said.",
+    ),
     (re.compile(r"\[PARSE_SYNTAX_ERROR\]\s*(.*?)(?:\n|$)"), "The SQL cannot be read: {0}"),
     (re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\]\s*(.*?)(?:\n|$)"), "{0}"),
 )

@@ -1,5 +1,6 @@
 """The client side: one Spark Connect session a thread, for a session's settings hold for all that is done in it."""
 
+import logging
 import os
 import socket
 import threading
@@ -74,6 +75,10 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
     time.tzset()
     # Said when a process or an engine ends with a farewell under way; the server forgets the query by itself.
     warnings.filterwarnings("ignore", message="ReleaseExecute failed")
+    # It prints a traceback of whatever the server refuses, which its exception says as well. Dagster's configuration of logs
+    # turns on again what Spark had turned off.
+    if "SPARK_CONNECT_LOG_LEVEL" not in os.environ:
+        logging.getLogger("pyspark.sql.connect.client.core").setLevel(logging.CRITICAL + 1)
     _check_port(url)
     _forget()
     # Without, a query waits for ever where the server hangs or its machine is gone: nothing says so on the connection.

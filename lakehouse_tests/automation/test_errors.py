@@ -22,6 +22,12 @@ from lakehouse.settings import Settings
             RuntimeError("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'.\n== SQL =="),
             "The SQL cannot be read: Syntax",
         ),
+        (
+            RuntimeError(
+                "<_MultiThreadedRendezvous of RPC that terminated with:\n\tstatus = StatusCode.UNAVAILABLE\n…"
+            ),
+            "The engine ended while it was asked something. What was committed stays: run it again",
+        ),
         (RuntimeError(""), "RuntimeError"),
         (RuntimeError("one\ntwo"), "one\ntwo"),
     ],
