@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,9 @@ _BUILDS_KEPT = 5
 _PARSE_SECONDS = 600
 """A parse takes seconds."""
 _PARTIAL = "partial_parse.msgpack"
-"""What dbt keeps of a parse to be quicker next time; builds copy it from the target folder."""
+"""What dbt keeps of a parse; builds use it instead of parsing."""
+PINNED = "silver_pinned"
+"""The schema of the views that a build reads: silver at fixed versions."""
 
 
 class DbtError(Exception):
@@ -124,6 +126,8 @@ def _parse(settings: Settings) -> None:
             str(settings.dbt_project_dir),
             "--target",
             settings.dbt_target,
+            "--vars",
+            json.dumps({"silver_schema": PINNED}),
             "--target-path",
             str(scratch),
             "--log-path",
@@ -143,6 +147,11 @@ def _parse(settings: Settings) -> None:
         if (scratch / name).exists():
             shutil.copy2(scratch / name, scratch / f"{name}.whole")
             (scratch / f"{name}.whole").replace(target_dir(settings) / name)
+
+
+def parsed(settings: Settings) -> Path:
+    """What dbt kept of the newest parse (see `dbt_process.PARSED`)."""
+    return prepare(settings).with_name(_PARTIAL)
 
 
 @cache
@@ -211,6 +220,11 @@ def not_built(parts: Mapping[str, Any], contracts: Mapping[str, Contract]) -> se
             out.add(key)
             lost += parts["child_map"].get(key, [])
     return out
+
+
+def selectors(manifest: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    """dbt's selectors of nodes, each of which finds that node alone."""
+    return sorted(f"fqn:{'.'.join(manifest['nodes'][key]['fqn'])}" for key in keys)
 
 
 def checksum(settings: Settings) -> str:
