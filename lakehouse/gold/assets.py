@@ -168,9 +168,13 @@ def _dbt(context: dg.AssetExecutionContext, engine: Engine, dbt_cli: DbtCliResou
     target = dbt.build_dir(here, context.run_id)
     target.mkdir(parents=True, exist_ok=True)
     _order(target).unlink(missing_ok=True)  # of another try of this run
-    told = {PARENT: str(os.getpid()), ORDER: str(_order(target)), PARSED: str(dbt.parsed(here))}
-    os.environ.update(dbt.dbt_environment(engine.remote_url) | told)
-    invocation = dbt_cli.cli(COMMAND, context=context, target_path=target)
+    told = {ORDER: str(_order(target)), PARSED: str(dbt.parsed(here))}
+    os.environ.update(dbt.dbt_environment(engine.remote_url) | {PARENT: str(os.getpid())} | told)
+    try:
+        invocation = dbt_cli.cli(COMMAND, context=context, target_path=target)
+    finally:
+        for name in told:  # of this build alone
+            del os.environ[name]
     try:
         yield invocation
     finally:

@@ -27,8 +27,8 @@ _BUILD = "run-"
 _BUILDS_KEPT = 5
 _PARSE_SECONDS = 600
 """A parse takes seconds."""
-_PARTIAL = "partial_parse.msgpack"
-"""What dbt keeps of a parse; builds use it instead of parsing."""
+_PARTIAL, _PARSED = "partial_parse.msgpack", "parsed.msgpack"
+"""What dbt keeps of a parse, and where builds find it, which use it instead of parsing."""
 PINNED = "silver_pinned"
 """The schema of the views that a build reads: silver at fixed versions."""
 
@@ -85,7 +85,7 @@ def changed_at(settings: Settings) -> float:
 def is_stale(settings: Settings) -> bool:
     """Whether the manifest is missing or older than a file of the project."""
     manifest = target_dir(settings) / "manifest.json"
-    if not manifest.exists():
+    if not (manifest.exists() and manifest.with_name(_PARSED).exists()):
         return True
     made = manifest.stat().st_mtime
     return any(path.stat().st_mtime > made for path in _sources(settings))
@@ -143,15 +143,14 @@ def _parse(settings: Settings) -> None:
         raise DbtError(f"dbt cannot read its project:\n{(said.stdout + said.stderr).strip()}")
     # As old as the beginning of the parse: a file saved meanwhile may not have been read.
     os.utime(scratch / "manifest.json", (began, began))
-    for name in (_PARTIAL, "manifest.json"):
-        if (scratch / name).exists():
-            shutil.copy2(scratch / name, scratch / f"{name}.whole")
-            (scratch / f"{name}.whole").replace(target_dir(settings) / name)
+    for made, name in ((_PARTIAL, _PARSED), ("manifest.json", "manifest.json")):
+        shutil.copy2(scratch / made, scratch / f"{name}.whole")
+        (scratch / f"{name}.whole").replace(target_dir(settings) / name)
 
 
 def parsed(settings: Settings) -> Path:
     """What dbt kept of the newest parse (see `dbt_process.PARSED`)."""
-    return prepare(settings).with_name(_PARTIAL)
+    return prepare(settings).with_name(_PARSED)
 
 
 @cache
