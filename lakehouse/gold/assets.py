@@ -3,13 +3,21 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliInvocation,
+    DbtCliResource,
+    DbtProject,
+    dbt_assets,
+)
 from packaging.version import Version
 from pydantic import Field as ConfigField
 from pyspark.errors import PySparkException
@@ -21,10 +29,11 @@ from lakehouse.engine.resource import Engine
 from lakehouse.gold import checks, failures
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
-from lakehouse.gold.dbt_process import PARENT
+from lakehouse.gold.dbt_process import ORDER, PARENT, PARSED, give_order
 from lakehouse.gold.lineage import CACHE, column_lineage
 from lakehouse.gold.release import Release
 from lakehouse.gold.serving import mask_of
+from lakehouse.gold.unchanged import unchanged
 from lakehouse.quality import results
 from lakehouse.quality.results import CheckResult
 from lakehouse.settings import Settings, executable, settings
@@ -78,7 +87,7 @@ def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
 
     Raises ValueError for days that are none.
     """
-    found: dict[str, Any] = {"silver_schema": releases.PINNED}
+    found: dict[str, Any] = {"silver_schema": dbt.PINNED}
     if last is not None:
         found["since"] = last.silver_batches
     for name, text in (("from", config.from_date), ("to", config.to_date)):
@@ -87,13 +96,22 @@ def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
     return found
 
 
-def dbt_args(config: GoldConfig, last: Release | None, code: str, rebuilt: Sequence[str] = ()) -> list[str]:
-    """The dbt command of a build on the last release, by the code of this checksum."""
+COMMAND = ("build", "--exclude-resource-type", "unit_test")
+"""dbt's command of every build; what each is told beside comes after it."""
+
+
+def dbt_args(
+    config: GoldConfig, last: Release | None, code: str, rebuilt: Sequence[str] = (), kept: Sequence[str] = ()
+) -> list[str]:
+    """What dbt is told of a build on the last release, by the code of this checksum, without the nodes that are `kept`
+    (their names in dbt's selectors)."""
     import json
 
     full = is_full(config, last, code, rebuilt)
-    given = dbt_vars(config, None if full else last)
-    args = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(given)]
+    args = ["--vars", json.dumps(dbt_vars(config, None if full else last))]
+    if kept:
+        # Else dbt would leave out the tests, too, that compare a model which is kept with one that is not.
+        args += ["--indirect-selection", "empty", "--exclude", *kept]
     return [*args, "--full-refresh"] if full else args
 
 
@@ -135,18 +153,45 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
     def _gold(
         context: dg.AssetExecutionContext, config: GoldConfig, engine: Engine, dbt_cli: DbtCliResource
     ) -> Iterator[Any]:
-        with step(engine, settings()) as now:
-            yield from _build(context, config, engine, dbt_cli, contracts, manifest, translator, now)
+        with step(engine, settings()) as now, _dbt(context, engine, dbt_cli) as invocation:
+            now.ends_by(invocation.process.kill)
+            yield from _build(context, config, engine, invocation, contracts, manifest, translator, now)
 
     # Only prod is released.
     return [_gold, _release_asset(contracts, config)] if config.dbt_target == "prod" else [_gold]
+
+
+@contextmanager
+def _dbt(context: dg.AssetExecutionContext, engine: Engine, dbt_cli: DbtCliResource) -> Iterator[DbtCliInvocation]:
+    """dbt, which loads itself and waits for its order, while silver is pinned; ended with the block, if not before."""
+    here = settings()
+    target = dbt.build_dir(here, context.run_id)
+    target.mkdir(parents=True, exist_ok=True)
+    _order(target).unlink(missing_ok=True)  # of another try of this run
+    told = {ORDER: str(_order(target)), PARSED: str(dbt.parsed(here))}
+    os.environ.update(dbt.dbt_environment(engine.remote_url) | {PARENT: str(os.getpid())} | told)
+    try:
+        invocation = dbt_cli.cli(COMMAND, context=context, target_path=target)
+    finally:
+        for name in told:  # of this build alone
+            del os.environ[name]
+    try:
+        yield invocation
+    finally:
+        if invocation.process.poll() is None:
+            invocation.process.kill()
+            invocation.process.wait()
+
+
+def _order(target: Path) -> Path:
+    return target / "order.json"
 
 
 def _build(
     context: dg.AssetExecutionContext,
     config: GoldConfig,
     engine: Engine,
-    dbt_cli: DbtCliResource,
+    invocation: DbtCliInvocation,
     contracts: Mapping[str, Contract],
     manifest: Mapping[str, Any],
     translator: Translator,
@@ -160,27 +205,20 @@ def _build(
     # Part of gold cannot be released: the rest would never see the batches that the release says it holds.
     is_whole = not context.is_subset
     is_prod = here.dbt_target == "prod"
+    url = engine.remote_url
     releases.ensure_tables(spark, here.storage_dir)
     results.ensure_table(spark, here.storage_dir)
+    history = releases.events(spark)
     if is_prod:
-        _refuse_held(releases.events(spark))
-    last = releases.current(spark) if is_prod else None
-    for contract in contracts.values():
-        # A column that its contract got since the table's last batch is there before a view of it is pinned.
-        try:
-            state.ensure_tables(spark, here.storage_dir, contract)
-        except tables.TableShapeError as problem:
-            context.log.warning(str(problem))
+        _refuse_held(history)
+    last = releases.in_force(history) if is_prod else None
     restored = releases.restore_gold(spark, schema, last)
     if restored:
         context.log.warning(f"Restored to the last release before the build: {', '.join(restored)}")
-    versions, batches = releases.silver_now(spark, dict(contracts))
-    releases.pin_silver(spark, here.storage_dir, dict(contracts), versions)
-    for place in ("staging", schema):
-        tables.ensure_schema(spark, here.storage_dir, place if place == schema else _staging(manifest))
-    url = engine.remote_url
-    os.environ.update(dbt.dbt_environment(url) | {PARENT: str(os.getpid())})
-    number = releases.next_id(spark)
+    versions, batches = _pin(context, spark, here, dict(contracts))
+    for place in (_staging(manifest), schema):
+        tables.ensure_schema(spark, here.storage_dir, place)
+    number = releases.next_id(history)
     rebuilt = releases.rebuilt_since(spark, dict(contracts), last) if last else []
     if rebuilt:
         context.log.info(f"Gold is built from nothing, because silver was folded anew: {', '.join(rebuilt)}")
@@ -195,16 +233,32 @@ def _build(
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
     known, found = checks.data_tests(manifest), list[CheckResult]()
-    passed = warned = 0
+    kept = set[str]()
+    # After a failed build all is asked again, so that no check is left with what it found there.
+    goes_on = last is not None and is_whole and history[0].status != "failed"
+    if last and goes_on and not is_full(config, last, code, rebuilt) and not (config.from_date or config.to_date):
+        same = [name for name, table in dbt.contract_of(contracts).items() if _is_at(last, versions, table)]
+        kept = unchanged(manifest, same, {marts[name]["unique_id"] for name in names if name in last.gold_versions})
+    passed, warned = sum(key in known for key in kept), 0
+    counts: dict[str, int] = {}
+    left = kept & {node["unique_id"] for node in marts.values()}
+
+    def as_released(key: str, with_itself: bool = True) -> Iterator[dg.MaterializeResult[Any]]:
+        """The events of a model that is left as it is, and before it of those that it is made of."""
+        if with_itself and key not in left:
+            return
+        left.discard(key)
+        for parent in manifest["nodes"][key]["depends_on"]["nodes"]:
+            yield from as_released(parent)
+        if with_itself and last is not None:
+            name = manifest["nodes"][key]["name"]
+            counts[name] = last.row_counts[name]
+            yield _as_released(context, translator.get_asset_key(marts[name]), last)
+
     for folder in dbt.old_builds(here):
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        invocation = dbt_cli.cli(
-            dbt_args(config, last, code, rebuilt),
-            context=context,
-            target_path=dbt.build_dir(here, context.run_id),
-        )
-        now.ends_by(invocation.process.kill)
+        give_order(_order(invocation.target_path), dbt_args(config, last, code, rebuilt, dbt.selectors(manifest, kept)))
         for event in invocation.stream():
             if isinstance(event, dg.AssetCheckResult):
                 passed += event.passed
@@ -213,10 +267,16 @@ def _build(
                     found.append(result)
                     event = checks.described(event, result)
             if isinstance(event, dg.Output):
+                # Dagster wants what a model is made of before the model.
+                yield from as_released(str(event.metadata["unique_id"].value), with_itself=False)
                 event = _described(event, context, spark, manifest, translator, sources, invocation.target_path, here)
+                if rows := event.metadata.get(_ROWS):
+                    counts[manifest["nodes"][event.metadata["unique_id"].value]["name"]] = int(str(rows.value))
             if isinstance(event, dg.AssetCheckResult) and not event.passed:
                 event = _with_failing_rows(event, context, spark, manifest, contracts, invocation.target_path, here)
             yield event
+        for key in sorted(left):
+            yield from as_released(key)
     except Exception as problem:
         now.end()
         passes = engine.remote_url != url or says_so(str(problem))  # the engine is another one, or dbt tells of it
@@ -248,9 +308,9 @@ def _build(
         context.log.warning("Part of gold was built: that is not released, and the next whole build begins without it.")
     elif is_prod:
         for name in names:  # before the release says which versions it is of: nothing but a build changes gold
-            maintain.compact(spark, f"{schema}.{name}")
+            if marts[name]["config"]["materialized"] == "incremental":  # any other is written anew, in few files
+                maintain.compact(spark, f"{schema}.{name}")
         gold = releases.gold_now(spark, schema, names)
-        counts = {name: int(spark.table(f"{schema}.{name}").count()) for name in gold}
         releases.record(
             spark,
             Release(
@@ -259,13 +319,45 @@ def _build(
                 silver_versions=versions,
                 silver_batches=batches,
                 gold_versions=gold,
-                row_counts=counts,
+                row_counts={name: counts[name] for name in gold},
                 checks_passed=passed,
                 checks_warned=warned,
                 code=code,
                 run_id=context.run_id,
             ),
         )
+
+
+def _pin(
+    context: dg.AssetExecutionContext, spark: Any, here: Settings, contracts: dict[str, Contract]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Pins silver as it is now; returns what `releases.silver_now` does, of what was pinned."""
+    stale = releases.unpinned(spark, contracts, releases.silver_now(spark, contracts)[0])
+    for contract in stale.values():
+        # A column that its contract got since the table's last batch is there before a view of it is pinned.
+        try:
+            state.ensure_tables(spark, here.storage_dir, contract)
+        except tables.TableShapeError as problem:
+            context.log.warning(str(problem))
+    versions, batches = releases.silver_now(spark, contracts)
+    releases.pin_silver(spark, here.storage_dir, stale, versions)
+    return versions, batches
+
+
+def _is_at(release: Release, versions: Mapping[str, int], table: str) -> bool:
+    """Whether a table of silver is at the version that a release is of."""
+    return table in versions and versions[table] == release.silver_versions.get(table)
+
+
+_ROWS = "dagster/row_count"
+
+
+def _as_released(context: dg.AssetExecutionContext, key: dg.AssetKey, last: Release) -> dg.MaterializeResult[Any]:
+    """The event of a model that was left as it is, with what was said of it when it was built."""
+    event = context.instance.get_latest_materialization_event(key)
+    told = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    about = {name: value for name, value in told.items() if name.startswith("dagster/")}
+    return dg.MaterializeResult(asset_key=key, metadata={**about, "unchanged since release": last.release_id})
 
 
 def _refuse_held(history: list[Release]) -> None:
@@ -334,7 +426,7 @@ def _described(
             }
         )
     if node["config"]["materialized"] != "view":
-        metadata["dagster/row_count"] = int(spark.table(relation).count())
+        metadata[_ROWS] = int(spark.table(relation).count())
     return event.with_metadata({**event.metadata, **metadata})
 
 

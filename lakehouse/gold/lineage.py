@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import lineage
 
-from lakehouse.gold.release import PINNED
+from lakehouse.gold.project import PINNED
 
 CACHE = Path("dbt", "column_lineage.json")
 """Below the lakehouse's home: what was traced."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,10 @@ _BUILD = "run-"
 _BUILDS_KEPT = 5
 _PARSE_SECONDS = 600
 """A parse takes seconds."""
-_PARTIAL = "partial_parse.msgpack"
-"""What dbt keeps of a parse to be quicker next time; builds copy it from the target folder."""
+_PARTIAL, _PARSED = "partial_parse.msgpack", "parsed.msgpack"
+"""What dbt keeps of a parse, and where builds find it, which use it instead of parsing."""
+PINNED = "silver_pinned"
+"""The schema of the views that a build reads: silver at fixed versions."""
 
 
 class DbtError(Exception):
@@ -83,7 +85,7 @@ def changed_at(settings: Settings) -> float:
 def is_stale(settings: Settings) -> bool:
     """Whether the manifest is missing or older than a file of the project."""
     manifest = target_dir(settings) / "manifest.json"
-    if not manifest.exists():
+    if not (manifest.exists() and manifest.with_name(_PARSED).exists()):
         return True
     made = manifest.stat().st_mtime
     return any(path.stat().st_mtime > made for path in _sources(settings))
@@ -124,6 +126,8 @@ def _parse(settings: Settings) -> None:
             str(settings.dbt_project_dir),
             "--target",
             settings.dbt_target,
+            "--vars",
+            json.dumps({"silver_schema": PINNED}),
             "--target-path",
             str(scratch),
             "--log-path",
@@ -139,10 +143,14 @@ def _parse(settings: Settings) -> None:
         raise DbtError(f"dbt cannot read its project:\n{(said.stdout + said.stderr).strip()}")
     # As old as the beginning of the parse: a file saved meanwhile may not have been read.
     os.utime(scratch / "manifest.json", (began, began))
-    for name in (_PARTIAL, "manifest.json"):
-        if (scratch / name).exists():
-            shutil.copy2(scratch / name, scratch / f"{name}.whole")
-            (scratch / f"{name}.whole").replace(target_dir(settings) / name)
+    for made, name in ((_PARTIAL, _PARSED), ("manifest.json", "manifest.json")):
+        shutil.copy2(scratch / made, scratch / f"{name}.whole")
+        (scratch / f"{name}.whole").replace(target_dir(settings) / name)
+
+
+def parsed(settings: Settings) -> Path:
+    """What dbt kept of the newest parse (see `dbt_process.PARSED`)."""
+    return prepare(settings).with_name(_PARSED)
 
 
 @cache
@@ -211,6 +219,11 @@ def not_built(parts: Mapping[str, Any], contracts: Mapping[str, Contract]) -> se
             out.add(key)
             lost += parts["child_map"].get(key, [])
     return out
+
+
+def selectors(manifest: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    """dbt's selectors of nodes, each of which finds that node alone."""
+    return sorted(f"fqn:{'.'.join(manifest['nodes'][key]['fqn'])}" for key in keys)
 
 
 def checksum(settings: Settings) -> str:

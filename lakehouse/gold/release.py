@@ -5,6 +5,7 @@ Every event of a release is one row, appended: `audited` (dbt built gold and eve
 force. After a rollback nothing is released by itself until somebody resumes.
 """
 
+import hashlib
 import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
+from lakehouse.gold.project import PINNED
 from lakehouse.gold.serving import masks_digest, serving_query
 from lakehouse.silver import evolution, ledger, state
 from lakehouse.silver.masks import KEYS_TABLE
@@ -25,7 +27,6 @@ from lakehouse.storage.notes import last_commit
 from lakehouse.storage.tables import Field, literal, quote
 
 RELEASES = "ops.releases"
-PINNED = "silver_pinned"
 IN_FORCE = ("released", "rolled_back")
 _COLUMNS = (
     Field("release_id", "bigint", "Number of the release; grows by one."),
@@ -40,7 +41,7 @@ _COLUMNS = (
     ),
     Field("gold_versions", "map<string,bigint>", "Version of each gold table that the serving views read."),
     Field("row_counts", "map<string,bigint>", "Rows of each gold table."),
-    Field("checks_passed", "bigint", "Checks of gold that passed."),
+    Field("checks_passed", "bigint", "Checks of gold that passed on these versions."),
     Field("checks_warned", "bigint", "Checks of gold that warned."),
     Field("code", "string", "Checksum of the dbt project that built it."),
     Field("reason", "string", "Why it failed or was rolled back."),
@@ -96,7 +97,12 @@ def _release(row: dict[str, Any]) -> Release:
 
 def current(spark: SparkSession) -> Release | None:
     """The release in force; None before the first."""
-    return next((event for event in events(spark) if event.status in IN_FORCE), None)
+    return in_force(events(spark))
+
+
+def in_force(history: list[Release]) -> Release | None:
+    """That one of its events, newest first, which says what is in force; None before the first."""
+    return next((event for event in history if event.status in IN_FORCE), None)
 
 
 def is_held(history: list[Release]) -> bool:
@@ -123,8 +129,8 @@ def record(spark: SparkSession, release: Release) -> None:
     tables.append(tables.local_rows(spark, [row], _COLUMNS), RELEASES)
 
 
-def next_id(spark: SparkSession) -> int:
-    return max((event.release_id for event in events(spark)), default=0) + 1
+def next_id(history: list[Release]) -> int:
+    return max((event.release_id for event in history), default=0) + 1
 
 
 def silver_now(spark: SparkSession, contracts: dict[str, Contract]) -> tuple[dict[str, int], dict[str, int]]:
@@ -146,6 +152,39 @@ def rebuilt_since(spark: SparkSession, contracts: dict[str, Contract], release: 
     ]
 
 
+def _pins(contract: Contract, version: int | None) -> dict[str, str]:
+    """View → SQL of what dbt reads of a table at a version."""
+    return {
+        f"{PINNED}.{contract.table}": state.visible_rows(contract, version),
+        f"{PINNED}.{contract.table}__deleted": state.deleted_rows(contract, version),
+        **{
+            f"{PINNED}.{contract.child_view(column).split('.')[1]}": state.child_rows(contract, column, version)
+            for column in contract.child_tables
+        },
+    }
+
+
+_PIN = "lakehouse.pin"
+
+
+def _digest(query: str) -> str:
+    return hashlib.sha256(query.encode()).hexdigest()[:16]
+
+
+def unpinned(spark: SparkSession, contracts: dict[str, Contract], versions: dict[str, int]) -> dict[str, Contract]:
+    """The tables whose views, which dbt reads, do not show these versions, or as the contract no longer says."""
+    have: dict[str, str] = {}
+    if spark.catalog.databaseExists(PINNED):
+        for row in spark.sql(f"show table extended in {PINNED} like '*'").collect():
+            if found := re.search(rf"\b{re.escape(_PIN)}=([0-9a-f]+)", row["information"]):
+                have[f"{PINNED}.{row['tableName']}"] = found[1]
+    return {
+        table: contract
+        for table, contract in contracts.items()
+        if any(have.get(view) != _digest(sql) for view, sql in _pins(contract, versions.get(contract.table)).items())
+    }
+
+
 def pin_silver(spark: SparkSession, storage: str, contracts: dict[str, Contract], versions: dict[str, int]) -> None:
     """Makes the views that dbt reads: silver as it is at these versions, and the keys deleted there.
 
@@ -157,13 +196,14 @@ def pin_silver(spark: SparkSession, storage: str, contracts: dict[str, Contract]
         version = versions.get(contract.table)
         if version is None:
             state.ensure_tables(spark, storage, contract)
-        queries[f"{PINNED}.{contract.table}"] = state.visible_rows(contract, version)
-        queries[f"{PINNED}.{contract.table}__deleted"] = state.deleted_rows(contract, version)
-        for column in contract.child_tables:
-            child = contract.child_view(column).split(".")[1]
-            queries[f"{PINNED}.{child}"] = state.child_rows(contract, column, version)
+        queries |= _pins(contract, version)
+
+    def pin(view: str) -> None:
+        query = queries[view]
+        spark.sql(f"create or replace view {view}\ntblproperties ('{_PIN}' = '{_digest(query)}')\nas\n{query}")
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda item: spark.sql(f"create or replace view {item[0]} as\n{item[1]}"), queries.items()))
+        list(pool.map(pin, queries))
 
 
 def gold_now(spark: SparkSession, schema: str, names: list[str]) -> dict[str, int]:

@@ -13,7 +13,7 @@ DbtRun = Callable[..., "subprocess.CompletedProcess[str]"]
 def dbt_command(work: Path, *arguments: str) -> list[str]:
     project = str(settings().dbt_project_dir)
     places = ["--project-dir", project, "--profiles-dir", project, "--target-path", str(work), "--log-path", str(work)]
-    return [executable("dbt"), *arguments, *places]
+    return [executable("lakehouse-dbt"), *arguments, *places]
 
 
 def dbt_environment(remote: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lakehouse.gold.lineage import column_lineage, traced_before
-from lakehouse.gold.release import PINNED
+from lakehouse.gold.project import PINNED
 
 _SOURCE = "source.x.silver.orders"
 _NODE = {

@@ -19,7 +19,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     (project / "models").mkdir(parents=True)
     (project / "models" / "one.sql").write_text("select 1")
     dbt.target_dir(found).mkdir(parents=True)
-    (dbt.target_dir(found) / "manifest.json").write_text("{}")
+    for name in ("manifest.json", "parsed.msgpack"):
+        (dbt.target_dir(found) / name).write_text("{}")
     for path in (project / "models" / "one.sql", project / "models"):
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
     return found
@@ -38,6 +39,11 @@ def test_a_manifest_is_stale_when_a_model_is_renamed(here: Settings) -> None:
     model.rename(model.with_name("two.sql"))  # keeps the time of the file
     now = (dbt.target_dir(here) / "manifest.json").stat().st_mtime
     os.utime(model.parent, (now + 60, now + 60))
+    assert dbt.is_stale(here)
+
+
+def test_a_manifest_without_the_parse_that_it_came_of_is_stale(here: Settings) -> None:
+    (dbt.target_dir(here) / "parsed.msgpack").unlink()
     assert dbt.is_stale(here)
 
 
