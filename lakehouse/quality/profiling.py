@@ -488,18 +488,16 @@ def expire(spark: SparkSession) -> int:
     if not tables.exists(spark, PROFILES):
         return 0
     settled = f"taken_at < timestamp'{(datetime.now(UTC) - _SETTLED).isoformat()}'"
-    key = "struct({0}batch, {0}taken_at)"
-    newest = (
-        spark.table(PROFILES)
-        .where(settled)
-        .groupBy("table_name", "day")
-        .agg(
-            F.expr(f"max({key.format('')}) filter (where figures is not null) as profiled"),
-            F.expr(f"max({key.format('')}) filter (where anomalies is not null) as judged"),
-        )
+    newest = spark.sql(
+        f"""select table_name, day,
+            max(struct(batch, taken_at)) filter (where figures is not null) as profiled,
+            max(struct(batch, taken_at)) filter (where anomalies is not null) as judged
+        from {PROFILES}
+        where {settled}
+        group by table_name, day"""
     )
     old = " and ".join(
-        f"(target.{name} is null or {key.format('target.')} < source.{by})"
+        f"(target.{name} is null or struct(target.batch, target.taken_at) < source.{by})"
         for name, by in (("figures", "profiled"), ("anomalies", "judged"))
     )
     before = spark.table(PROFILES).count()
