@@ -22,9 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for part, n in _PLACES.items() if part in item.path.as_posix()), 0))
 
 
-_PLACES = {"lakehouse_tests/e2e/": -2, "lakehouse_tests/silver/test_crashes": -1, "lakehouse_tests/engine/": 1}
-"""What runs before and after the rest: first the files that take minutes on engines of their own, so that no worker
-is left with one at the end; last those that kill engines and close sessions, which the others share."""
+_PLACES = {
+    "lakehouse_tests/e2e/": -3,
+    "lakehouse_tests/silver/test_crashes": -2,
+    **dict.fromkeys((f"lakehouse_tests/{room}/" for room in ("silver", "cli", "dbt", "capture")), -1),
+    "lakehouse_tests/engine/": 1,
+}
+"""What runs before and after the rest: first the files that take minutes, so that no worker is left with one at the end;
+last those that kill engines and close sessions, which the others share."""
 
 
 @pytest.fixture(scope="session", autouse=True)

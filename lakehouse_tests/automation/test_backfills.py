@@ -13,6 +13,7 @@ from lakehouse.automation.runs import GOLD
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract, Partition
 from lakehouse.definitions import build
+from lakehouse.gold.assets import GoldConfig, dbt_vars
 from lakehouse.settings import settings
 from lakehouse_tests.automation.planned import RUNS
 
@@ -76,7 +77,10 @@ def test_weeks_are_whole_and_nothing_outside_of_the_partitions_is_asked_for(
 def test_gold_is_given_its_days_of_events(contracts: dict[str, Contract], repository: Any) -> None:
     (run,) = plan(replace(ASKED, tables=()), contracts, repository)
     assert run.title == GOLD
-    assert run.config == {"ops": {"gold": {"config": {"from_date": "2026-01-12", "to_date": "2026-01-16"}}}}
+    config = {"from_date": "2026-01-12", "to_date": "2026-01-16"}
+    assert run.config == {"ops": {"gold": {"config": config}}}
+    told = dbt_vars(GoldConfig(**config), None)
+    assert (told["from"], told["to"]) == ("2026-01-12", "2026-01-16"), "what is built of it: see dbt/test_dbt_build"
 
 
 def test_one_that_was_left_goes_on_with_what_is_not_done(tmp_path: Path) -> None:

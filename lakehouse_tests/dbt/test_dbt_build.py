@@ -20,6 +20,13 @@ GOLD = ("dim_customers", "dim_products", "dim_dates", "fct_orders", "fct_order_i
 FACTS = ("fct_orders", "fct_order_items", "fct_revenue")
 ONLY_FACTS = ("--select", *FACTS)
 """The dimensions are built anew each time: where only facts are in question, the tests do not wait for those."""
+BROKEN_LATER = (
+    "dim_customers_email_pattern",
+    "unique_dim_customers_email",
+    "assert_orders_customers_match",
+    "dim_customers_counts_plausible",
+)
+"""All of dbt's tests are run by the sample's builds (`e2e/test_sample_run`): here those whose queries are asked again."""
 
 
 def first_state(silver: SmallSilver) -> None:
@@ -105,13 +112,6 @@ class Gold:
         self.since = dict(self.silver.batches)
         return done
 
-    def increment_equals_full_refresh(self) -> None:
-        incremental = contents(self.spark)
-        self.build("run", "--full-refresh", *ONLY_FACTS)
-        full = contents(self.spark)
-        for table in GOLD:
-            assert incremental[table] == full[table], table
-
 
 @pytest.fixture(scope="module")
 def gold(spark: Any, dbt: DbtRun) -> Iterator[Gold]:
@@ -169,11 +169,11 @@ def test_unit_tests_pass(gold: Gold, manifest: dict[str, Any]) -> None:
     assert f"PASS={len(manifest['unit_tests'])}" in done.stdout
 
 
-def test_an_increment_equals_a_full_refresh(gold: Gold) -> None:
+def test_an_increment_rebuilds_what_silver_changed(gold: Gold) -> None:
     second_state(gold.silver)
     gold.silver.write(gold.spark)
     before = versions(gold.spark)
-    gold.build("build", "--exclude-resource-type", "unit_test")
+    gold.build("build", "--exclude-resource-type", "unit_test", "--select", "resource_type:model", *BROKEN_LATER)
     assert {table: version - before[table] for table, version in versions(gold.spark).items()} == dict.fromkeys(
         FACTS, 1
     )
@@ -185,7 +185,6 @@ def test_an_increment_equals_a_full_refresh(gold: Gold) -> None:
         (4, "BAKERY"): Decimal("3.00"),
         (7, "FLORAL"): Decimal("2.00"),
     }
-    gold.increment_equals_full_refresh()
 
 
 def test_rows_that_break_a_test_are_found_by_what_dbt_ran_and_masked(gold: Gold, manifest: dict[str, Any]) -> None:
@@ -222,7 +221,9 @@ def test_a_run_without_changes_commits_no_fact(gold: Gold) -> None:
     assert versions(gold.spark) == before
 
 
-def test_a_withdrawn_snapshot_and_a_restored_order_reach_the_facts(gold: Gold) -> None:
+def test_a_withdrawn_snapshot_and_a_restored_order_reach_the_facts_and_increments_equal_a_full_refresh(
+    gold: Gold,
+) -> None:
     third_state(gold.silver)
     gold.silver.write(gold.spark)
     gold.build("run")
@@ -230,7 +231,11 @@ def test_a_withdrawn_snapshot_and_a_restored_order_reach_the_facts(gold: Gold) -
     assert found[(4, "UNKNOWN")] == Decimal("9.99")  # p2 has left the catalog altogether
     assert found[(4, "GROCERY")] == Decimal("3.00")
     assert found[(10, "GROCERY")] == Decimal("1.50")
-    gold.increment_equals_full_refresh()
+    incremental = contents(gold.spark)
+    gold.build("run", "--full-refresh", *ONLY_FACTS)
+    full = contents(gold.spark)
+    for table in GOLD:
+        assert incremental[table] == full[table], table
 
 
 def test_a_window_of_days_is_rebuilt_whatever_changed(gold: Gold) -> None:

@@ -35,7 +35,7 @@ class Site:
 
     def __init__(self, spark: Any, root: Path, **own: Any) -> None:
         columns = [key(), column("device"), column("pages", "int"), column("at", "timestamp"), pii("visitor")]
-        own = {"delivery": "append", "partition": "daily"} | own
+        own = {"delivery": "append", "partition": "daily", "anomalies": {"severity": "warning"}} | own
         self.spark, self.root, self.of = spark, root, contract(columns, name=next(_names), **own)
 
     def take(self, files: dict[date, list[dict[str, Any]]], name: str = "a") -> refine.Refined:

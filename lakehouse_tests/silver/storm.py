@@ -2,7 +2,7 @@
 
 `take TABLE FILE [MOMENT]` lands a file (where it is not there yet) and takes it into bronze and silver. It says when
 it is about to commit and when it has, and stands still at that MOMENT (before, after). `compare FILE TABLE OTHER` takes the
-file into one, all files up to it into the other, and prints what has come of both, as JSON.
+file into one, all files up to it into the other, in one batch, and prints what has come of both, as JSON.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def table(name: str) -> Contract:
         sequence=["updated_at"],
         history="full",
         quarantine={"max_percent": 100},
+        anomalies={"severity": "warning"},
     )
 
 
@@ -53,11 +55,12 @@ def content(file: int) -> list[Any]:
     ]
 
 
-def take(of: Contract, file: int, moment: str | None) -> None:
+def take(of: Contract, files: Sequence[int], moment: str | None = None) -> None:
     landing, storage = settings().landing_dir, settings().storage_dir
-    if not (Path(landing) / of.source / of.name / "2025-03-02" / f"{file:04}.json").exists():
-        unfinished = land(Path(landing), of, "2025-03-02", f"{file:04}.json.tmp", content(file))
-        os.rename(unfinished, unfinished.with_suffix(""))
+    for file in files:
+        if not (Path(landing) / of.source / of.name / "2025-03-02" / f"{file:04}.json").exists():
+            unfinished = land(Path(landing), of, "2025-03-02", f"{file:04}.json.tmp", content(file))
+            os.rename(unfinished, unfinished.with_suffix(""))
     spark = client.connect(settings())
     bronze.ensure_tables(spark, storage, of)
     bronze.ingest(spark, landing, storage, of, landed_files(landing, of), "run")
@@ -100,9 +103,8 @@ def tell(of: Contract) -> dict[str, Any]:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["take", name, file, *moment]:
-            take(table(name), int(file), moment[0] if moment else None)
+            take(table(name), [int(file)], *moment)
         case ["compare", file, name, other]:
-            take(table(name), int(file), None)
-            for number in range(int(file) + 1):
-                take(table(other), number, None)
+            take(table(name), [int(file)])
+            take(table(other), range(int(file) + 1))
             print(json.dumps([tell(table(name)), tell(table(other))]))

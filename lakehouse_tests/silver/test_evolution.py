@@ -141,14 +141,16 @@ def test_a_batch_with_unknown_fields_is_held_back_where_the_contract_says_so(spa
     assert shop.seen("id", "_rescued") == [("1", None), ("3", '{"colour":"red"}'), ("4", None)]
 
 
-def test_types_are_widened_in_one_commit_and_others_are_refused(spark: Any, tmp_path: Path) -> None:
+def test_types_are_widened_in_one_commit_and_for_others_and_other_names_a_rebuild_is_the_migration(
+    spark: Any, tmp_path: Path
+) -> None:
     name = next(_names)
-    shop = Shop(
-        spark, tmp_path, things(column("size", "int"), column("price", "decimal(6,2)"), column("on", "date"), name=name)
-    )
-    shop.take(DAY, "a", [thing(1, 1, size=1, price="1.50", on="2025-01-01")])
+    narrow = [column("size", "int"), column("price", "decimal(6,2)"), column("on", "date")]
+    wide = [column("size", "bigint"), column("price", "decimal(12,4)"), column("on", "date")]
+    shop = Shop(spark, tmp_path, things(*narrow, column("note"), column("gone"), name=name))
+    shop.take(DAY, "a", [thing(1, 1, size=1, price="1.50", on="2025-01-01", note="x", gone="y")])
     version = refine.ledger.last_note(spark, shop.of)
-    shop.of = things(column("size", "bigint"), column("price", "decimal(12,4)"), column("on", "date"), name=name)
+    shop.of = things(*wide, column("note"), column("gone"), name=name)
     assert shop.take(DAY, "b", [thing(2, 2, size=2**40, price="123456.7891")]) == {"applied": 1}
     assert [(key, size, str(price)) for key, size, price in shop.seen("id", "size", "price")] == [
         ("1", 1, "1.5000"), ("2", 2**40, "123456.7891"),
@@ -156,31 +158,28 @@ def test_types_are_widened_in_one_commit_and_others_are_refused(spark: Any, tmp_
     assert version is not None
     pinned = state.visible_rows(shop.of, version[0])
     assert [row["size"] for row in spark.sql(pinned).collect()] == [1], "older versions stay readable"
+
+    shop.of = things(*wide, column("remark", physicalName="note"), name=name)
+    shop.ingest(DAY, "c", [thing(3, 3, note="z")])
+    with pytest.raises(LostColumnsError, match=r"`note` \(string\), which is called `remark` now; `gone`"):
+        shop.refine()
+    assert shop.seen("id", "note") == [("1", "x"), ("2", None)]
     done = shop.refine(full_refresh=True)
     assert done is not None
-    assert done.counts["applied"] == 2
+    assert done.counts["applied"] == 3
+    assert shop.seen("id", "size", "remark", "_rescued") == [
+        ("1", 1, "x", '{"gone":"y"}'), ("2", 2**40, None, None), ("3", None, "z", None),
+    ]  # fmt: skip
+    assert not {"note", "gone"} & set(spark.table(shop.of.state_table).columns)
+    assert shop.take(DAY, "d", [thing(4, 4, note="w")]) == {"applied": 1}
+
+    more = [*wide[1:], column("remark", physicalName="note")]
     for narrower in (column("size", "int"), column("size", "string")):
-        shop.of = things(narrower, column("price", "decimal(12,4)"), column("on", "date"), name=name)
+        shop.of = things(narrower, *more, name=name)
         with pytest.raises(
             TableShapeError, match=rf"size is bigint, expected {narrower['physicalType']}.*lakehouse rebuild"
         ):
             shop.refine()
-    ordered = [column("size", "bigint"), column("price", "decimal(12,4)"), column("on", "date")]
-    shop.of = contract([key(), column("at", "date", required=True), *ordered], name=name, sequence=["at"])
+    shop.of = contract([key(), column("at", "date", required=True), wide[0], *more], name=name, sequence=["at"])
     with pytest.raises(TableShapeError, match="at is timestamp, expected date"):
         shop.refine()
-
-
-def test_a_renamed_column_is_refused_and_a_rebuild_is_the_migration(spark: Any, tmp_path: Path) -> None:
-    name = next(_names)
-    shop = Shop(spark, tmp_path, things(column("note"), column("gone"), name=name))
-    shop.take(DAY, "a", [thing(1, 1, note="x", gone="y")])
-    shop.of = things(column("remark", physicalName="note"), name=name)
-    shop.ingest(DAY, "b", [thing(2, 2, note="z")])
-    with pytest.raises(LostColumnsError, match=r"`note` \(string\), which is called `remark` now; `gone`"):
-        shop.refine()
-    assert shop.seen("id", "note") == [("1", "x")]
-    assert shop.refine(full_refresh=True) is not None
-    assert shop.seen("id", "remark", "_rescued") == [("1", "x", '{"gone":"y"}'), ("2", "z", None)]
-    assert not {"note", "gone"} & set(spark.table(shop.of.state_table).columns)
-    assert shop.take(DAY, "c", [thing(3, 3, note="w")]) == {"applied": 1}

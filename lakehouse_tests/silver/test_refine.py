@@ -40,13 +40,12 @@ class Shop:
 
     def __init__(self, spark: Any, root: Path, of: Contract) -> None:
         self.spark, self.root, self.of = spark, root, of
+        bronze.ensure_tables(spark, settings().storage_dir, of)
 
     def ingest(self, day: str, name: str, content: Any) -> None:
         land(self.root, self.of, day, name, content)
-        storage = settings().storage_dir
-        bronze.ensure_tables(self.spark, storage, self.of)
         files = bronze.pending_files(landed_files(str(self.root), self.of), bronze.taken_files(self.spark, self.of))
-        bronze.ingest(self.spark, str(self.root), storage, self.of, files, "run")
+        bronze.ingest(self.spark, str(self.root), settings().storage_dir, self.of, files, "run")
 
     def refine(self, full_refresh: bool = False) -> Refined | None:
         names = frozenset({self.of.table})
@@ -142,10 +141,20 @@ def test_a_threshold_blocks_the_batch_and_commits_nothing_until_it_is_changed(sp
     assert shop.refine() is None, "a second run has nothing to do"
 
 
-def test_late_records_and_every_batching_give_what_a_full_refresh_gives(spark: Any, tmp_path: Path) -> None:
+def test_late_records_a_rebuild_and_records_that_bronze_replaced(spark: Any, tmp_path: Path) -> None:
     shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}))
     columns = ("id", "status", "updated_at", "email", "lines", "_rescued")
+
+    def change() -> int:
+        last = ledger.last_note(spark, shop.of)
+        assert last is not None
+        assert {row[0] for row in shop.seen("_batch")} <= {ledger.change_of(last[1]), *known}
+        known.append(ledger.change_of(last[1]))
+        return known[-1]
+
+    known: list[int] = []
     assert shop.take(DAY, "a", [order(1, 20), order(2, 20), order(2, 20)]) == {"applied": 2, "duplicate": 1}
+    change()
     # Older than the newest by more than ten days, even though the key is new.
     counts = shop.take(DAY, "b", [order(1, 15, "paid"), order(1, 21, "paid", extra=1), order(3, 11), order(4, 9)])
     assert counts == {"applied": 2, "superseded": 1, "too_late": 1}
@@ -155,6 +164,7 @@ def test_late_records_and_every_batching_give_what_a_full_refresh_gives(spark: A
         ("1", "paid", '{"extra":"1"}'), ("2", "new", None), ("3", "new", None),
     ]  # fmt: skip
     assert [(row["landed"], row["since"] is None) for row in shop.batches()] == [(3, True), (4, False)]
+    before = change()
 
     # Only what is within the horizon is promised to be the same.
     spark.sql(f"delete from {shop.of.bronze_table} where record like '%-09T%'")
@@ -164,12 +174,32 @@ def test_late_records_and_every_batching_give_what_a_full_refresh_gives(spark: A
     assert shop.seen(*columns) == seen
     assert shop.quarantine() == []
     assert [row["landed"] for row in shop.batches()] == [3, 4, 6]
+    # It is a change to whoever reads since the last one.
+    rebuilt = change()
+    assert rebuilt > before
+    assert ledger.is_rebuilt_since(spark, shop.of, before)
+    assert not ledger.is_rebuilt_since(spark, shop.of, rebuilt)
+    assert shop.refine() is None, "a rebuild leaves nothing pending"
+    assert shop.take("2025-03-07", "c", [order(5, 20)]) == {"applied": 1}
+    assert change() > rebuilt
+    assert not ledger.is_rebuilt_since(spark, shop.of, rebuilt)
+
+    # Records that bronze replaced are gone from silver.
+    land(tmp_path, shop.of, DAY, "a", [order(2, 20, "paid")])
+    (tmp_path / shop.of.source / shop.of.name / DAY / "b").unlink()
+    period = (date(2025, 3, 5), date(2025, 3, 6))
+    files = landed_files(str(tmp_path), shop.of, period=period)
+    bronze.ingest(spark, str(tmp_path), settings().storage_dir, shop.of, files, "run", period)
+    done = shop.refine()
+    assert done is not None
+    assert done.is_rebuild
+    assert shop.seen("id", "status") == [("2", "paid"), ("5", "new")]
 
 
 def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}))
+    shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}, anomalies={"severity": "warning"}))
     shop.take(DAY, "a", [order(1, 1), order(2, 1, "odd")])
     shop.ingest(DAY, "b", [order(1, 2, "paid"), order(3, 2, "odd"), "cut"])
     commit = refine._commit_state
@@ -207,30 +237,39 @@ def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
     ]  # fmt: skip
 
 
-def test_a_column_of_another_type_needs_a_rebuild_which_shows_nothing_until_it_is_done(
+def test_a_column_of_another_type_and_another_key_need_a_rebuild_which_shows_nothing_until_it_is_done(
     spark: Any, tmp_path: Path
 ) -> None:
     name = next(_names)
-    old = contract([key(), column("amount"), column("gone")], name=name, quarantine={"max_percent": 0})
-    shop = Shop(spark, tmp_path, old)
-    assert shop.take(DAY, "a", [{"id": "1", "amount": "1.50", "gone": "x"}]) == {"applied": 1}
+
+    def made(*columns: dict[str, Any]) -> Contract:
+        return contract([key(), *columns], name=name, quarantine={"max_percent": 0})
+
+    shop = Shop(spark, tmp_path, made(column("part"), column("amount"), column("gone")))
+    first = [
+        {"id": "1", "part": part, "amount": amount, "gone": "x"} for part, amount in (("x", "1.25"), ("y", "1.50"))
+    ]
+    assert shop.take(DAY, "a", first) == {"applied": 1, "superseded": 1}
 
     # A column more: nothing is rebuilt, and it is known that the first row has not seen the change.
-    assert not refine.is_outdated(spark, old)
-    more = [key(), column("amount"), column("gone"), column("added", "int")]
-    shop.of = contract(more, name=name, quarantine={"max_percent": 0})
-    assert shop.take(DAY, "b", [{"id": "2", "amount": "2.50", "added": 7, "new": "y"}]) == {"applied": 1}
+    assert not refine.is_outdated(spark, shop.of)
+    shop.of = made(column("part"), column("amount"), column("gone"), column("added", "int"))
+    second = [{"id": "2", "part": "z", "amount": "2.50", "added": 7, "new": "y"}]
+    assert shop.take(DAY, "b", second) == {"applied": 1}
     assert shop.seen("id", "amount", "added", "_rescued") == [
         ("1", "1.50", None, None),
         ("2", "2.50", 7, '{"new":"y"}'),
     ]
     assert refine.is_outdated(spark, shop.of)
 
-    shop.of = new = contract([key(), column("amount", "decimal(12,2)", required=True)], name=name,
-                             quarantine={"max_percent": 0})  # fmt: skip
+    shop.of = new = made(key("part", position=2), column("amount", "decimal(12,2)", required=True))
     with pytest.raises(TableShapeError, match="full_refresh"):
         shop.refine()
-    shop.ingest(DAY, "c", [{"id": "3", "amount": "no number"}])
+    shop.ingest(DAY, "c", [{"id": "3", "part": "x", "amount": "no number"}])
+    shop.of = made(key("part", position=2), column("amount"), column("gone"), column("added", "int"))
+    with pytest.raises(BasisError, match=rf"keys was \['id'\], is \['id', 'part'\].*lakehouse rebuild shop_{name}"):
+        shop.refine()
+    shop.of = new
     with pytest.raises(BatchBlockedError):
         shop.refine(full_refresh=True)
     assert len(shop.seen("id")) == 2, "a rebuild that is held back leaves the old rows to the readers"
@@ -238,85 +277,22 @@ def test_a_column_of_another_type_needs_a_rebuild_which_shows_nothing_until_it_i
     done = shop.refine(full_refresh=True)
     assert done is not None
     assert dict(spark.table(new.silver_table).dtypes)["amount"] == "decimal(12,2)"
-    assert [(key, str(amount)) for key, amount in shop.seen("id", "amount")] == [("1", "1.50"), ("2", "2.50")]
+    assert [(key, part, str(amount)) for key, part, amount in shop.seen("id", "part", "amount")] == [
+        ("1", "x", "1.25"), ("1", "y", "1.50"), ("2", "z", "2.50"),
+    ]  # fmt: skip
     assert len(shop.quarantine()) == 1
     assert not refine.is_outdated(spark, shop.of)
 
 
-def test_rows_made_by_another_key_are_not_merged_with_new_ones(spark: Any, tmp_path: Path) -> None:
-    name = next(_names)
-    shop = Shop(spark, tmp_path, contract([key(), column("part")], name=name))
-    shop.take(DAY, "a", [{"id": "1", "part": "x"}, {"id": "1", "part": "y"}])
-    assert len(shop.seen("id")) == 1
-    shop.of = contract([key(), key("part", position=2)], name=name)
-    shop.ingest(DAY, "b", [{"id": "2", "part": "z"}])
-    with pytest.raises(BasisError, match=r"keys was \['id'\], is \['id', 'part'\].*lakehouse rebuild shop_"):
-        shop.refine()
-    assert len(shop.seen("id")) == 1
-    assert shop.refine(full_refresh=True) is not None
-    assert shop.seen("id", "part") == [("1", "x"), ("1", "y"), ("2", "z")]
-
-
-def test_a_rebuild_is_a_change_to_whoever_reads_since_the_last_one(spark: Any, tmp_path: Path) -> None:
-    of = contract([key()], name=next(_names))
-    shop = Shop(spark, tmp_path, of)
-
-    def change() -> int:
-        last = ledger.last_note(spark, of)
-        assert last is not None
-        assert {row[0] for row in shop.seen("_batch")} <= {ledger.change_of(last[1]), *seen}
-        return ledger.change_of(last[1])
-
-    seen: list[int] = []
-    shop.take(DAY, "a", [{"id": "1"}])
-    seen.append(change())
-    shop.refine(full_refresh=True)
-    seen.append(change())
-    assert seen[1] > seen[0]
-    assert ledger.is_rebuilt_since(spark, of, seen[0])
-    assert not ledger.is_rebuilt_since(spark, of, seen[1])
-    assert shop.refine() is None, "a rebuild leaves nothing pending"
-    assert shop.take(DAY, "b", [{"id": "2"}]) == {"applied": 1}
-    assert change() > seen[1]
-    assert not ledger.is_rebuilt_since(spark, of, seen[1])
-
-
-def test_records_that_bronze_replaced_are_gone_from_silver(spark: Any, tmp_path: Path) -> None:
-    shop = Shop(spark, tmp_path, contract([key(), column("name")], name=next(_names)))
-    shop.take(DAY, "a", [{"id": "1", "name": "wrong"}, {"id": "2", "name": "x"}])
-    path = land(tmp_path, shop.of, DAY, "a", [{"id": "2", "name": "right"}])
-    assert path.exists()
-    files = landed_files(str(tmp_path), shop.of)
-    period = (date(2025, 3, 5), date(2025, 3, 6))
-    bronze.ingest(spark, str(tmp_path), settings().storage_dir, shop.of, files, "run", period)
-    done = shop.refine()
-    assert done is not None
-    assert done.is_rebuild
-    assert shop.seen("id", "name") == [("2", "right")]
-
-
-@pytest.mark.parametrize("has_lock", [True, False], ids=["one machine", "two machines"])
 def test_two_that_refine_a_table_at_once_commit_it_once(
-    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_lock: bool
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On one machine the second waits for the first and has nothing to do; on two it finds out at the commit that it has lost.
+    What a loser wrote into the quarantine meanwhile is written anew."""
     of = contract([key(), column("kind", quality=[accepted("a")])], name=next(_names), quarantine={"max_percent": 90})
     shop = Shop(spark, tmp_path, of)
     shop.take(DAY, "a", [{"id": "1", "kind": "a"}])
-    shop.ingest(DAY, "b", [{"id": "1", "kind": "a"}, {"id": "2", "kind": "a"}, {"id": "3", "kind": "odd"}])
-    if not has_lock:  # each sees the other's commits alone, when it has read all that it decides by
-        together = threading.Barrier(2)
-        commit, stage = refine._commit_quarantine, refine._stage
-
-        def commit_together(*given: Any) -> None:
-            together.wait(120)
-            commit(*given)
-
-        def stage_apart(stack: Any, session: Any, storage: str, table: str, *more: Any) -> Any:
-            return stage(stack, session, storage, f"{table}_{threading.get_ident()}", *more)
-
-        monkeypatch.setattr(refine, "_commit_quarantine", commit_together)
-        monkeypatch.setattr(refine, "_stage", stage_apart)
-        monkeypatch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
+    stage, commit = refine._stage, refine._commit_quarantine
 
     def attempt(_: int) -> object:
         session = client.connect(settings())
@@ -325,49 +301,62 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
         except ConcurrentWriterError as problem:
             return problem
 
-    with ThreadPoolExecutor(2) as pool:
-        ended = list(pool.map(attempt, range(2)))
-    assert sum(isinstance(one, Refined) for one in ended) == 1, ended
-    (other,) = (one for one in ended if not isinstance(one, Refined))
-    assert other is None if has_lock else "Run it again" in str(other)
-    monkeypatch.undo()
+    def at_once() -> object:
+        """What came of the one that did not refine."""
+        with ThreadPoolExecutor(2) as pool:
+            ended = list(pool.map(attempt, range(2)))
+        assert sum(isinstance(one, Refined) for one in ended) == 1, ended
+        (other,) = (one for one in ended if not isinstance(one, Refined))
+        return other
+
+    def as_on_two_machines(patch: pytest.MonkeyPatch) -> None:
+        """Each sees the other's commits alone."""
+        several = itertools.count()
+
+        def stage_apart(stack: Any, session: Any, storage: str, table: str, *more: Any) -> Any:
+            return stage(stack, session, storage, f"{table}_{next(several)}", *more)
+
+        patch.setattr(refine, "_stage", stage_apart)
+        patch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
+
+    shop.ingest(DAY, "b", [{"id": "1", "kind": "a"}, {"id": "2", "kind": "a"}, {"id": "3", "kind": "odd"}])
+    assert at_once() is None
+    together = threading.Barrier(2)
+
+    def commit_together(*given: Any) -> None:
+        together.wait(120)  # both have read all that they decide by
+        commit(*given)
+
+    shop.ingest(DAY, "c", [{"id": "4", "kind": "a"}, {"id": "5", "kind": "odd"}])
+    with monkeypatch.context() as patch:
+        as_on_two_machines(patch)
+        patch.setattr(refine, "_commit_quarantine", commit_together)
+        assert "Run it again" in str(at_once())
     assert shop.refine() is None
-    assert shop.seen("id", "kind") == [("1", "a"), ("2", "a")]
-    assert len(shop.quarantine()) == 1
-    assert [(row["landed"], row["applied"], row["quarantined"]) for row in shop.batches()] == [(1, 1, 0), (3, 1, 1)]
-
-
-def test_a_quarantine_that_a_loser_wrote_is_written_anew(
-    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    of = contract([key(), column("kind", quality=[accepted("a")])], name=next(_names), quarantine={"max_percent": 90})
-    shop = Shop(spark, tmp_path, of)
-    shop.take(DAY, "a", [{"id": "1", "kind": "a"}])
-    shop.ingest(DAY, "b", [{"id": "2", "kind": "odd"}, {"id": "2", "kind": "a"}])
-    late = refine._commit_quarantine
+    assert shop.seen("id", "kind") == [("1", "a"), ("2", "a"), ("4", "a")]
+    assert len(shop.quarantine()) == 2
+    assert [(row["landed"], row["applied"], row["quarantined"]) for row in shop.batches()] == [
+        (1, 1, 0), (3, 1, 1), (2, 1, 1),
+    ]  # fmt: skip
 
     def overtaken(*given: Any) -> None:
-        """While the first has read batch b, another takes b and c; then the first goes on where it stood."""
-        monkeypatch.setattr(refine, "_commit_quarantine", late)
+        """While the first has read batch d, another takes d and e; then the first goes on where it stood."""
+        monkeypatch.setattr(refine, "_commit_quarantine", commit)
         monkeypatch.setattr(refine, "_unstage", lambda _: None)
-        shop.ingest(DAY, "c", [{"id": "3", "kind": "odd"}, {"id": "3", "kind": "a"}])
+        shop.ingest(DAY, "e", [{"id": "7", "kind": "odd"}, {"id": "7", "kind": "a"}])
         assert shop.refine() is not None
-        late(*given)
+        commit(*given)
 
+    shop.ingest(DAY, "d", [{"id": "6", "kind": "odd"}, {"id": "6", "kind": "a"}])
+    as_on_two_machines(monkeypatch)
     monkeypatch.setattr(refine, "_commit_quarantine", overtaken)
-    monkeypatch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
-    stage, count = refine._stage, itertools.count()
-    monkeypatch.setattr(
-        refine, "_stage", lambda stack, session, storage, table, *more: stage(
-            stack, session, storage, f"{table}_{next(count)}", *more)
-    )  # fmt: skip
     with pytest.raises(ConcurrentWriterError):
         shop.refine()
     monkeypatch.undo()
-    assert len(shop.quarantine()) == 1, "the loser has written over what the other had"
-    assert shop.take(DAY, "d", [{"id": "4", "kind": "a"}])["applied"] == 4
-    assert len(shop.quarantine()) == 2
-    assert shop.seen("id") == [("1",), ("2",), ("3",), ("4",)]
+    assert len(shop.quarantine()) == 3, "the loser has written over what the other had"
+    assert shop.take(DAY, "f", [{"id": "8", "kind": "a"}])["applied"] == 6
+    assert len(shop.quarantine()) == 4
+    assert shop.seen("id") == [("1",), ("2",), ("4",), ("6",), ("7",), ("8",)]
 
 
 def products(**own: Any) -> Contract:
@@ -415,12 +404,13 @@ def spark_rows(shop: Shop) -> list[Any]:
     return rows
 
 
-def test_snapshots_give_one_history_at_once_late_and_anew(spark: Any, tmp_path: Path) -> None:
+def test_snapshots_in_several_batches_and_late_give_one_history(spark: Any, tmp_path: Path) -> None:
+    """All of them at once: see test_quarantine, where the same history is told."""
     shop = Shop(spark, tmp_path, products())
-    for day, content in WEEKS[:2]:
-        land(tmp_path, shop.of, day, "p.csv", content)
-    counts = shop.take(*WEEKS[3][:1], "p.csv", WEEKS[3][1])
-    assert sum(counts.values()) == 3 + 4 + 3
+    land(tmp_path, shop.of, WEEKS[0][0], "p.csv", WEEKS[0][1])
+    assert shop.take(WEEKS[1][0], "p.csv", WEEKS[1][1]) == {"applied": 5, "duplicate": 1, "quarantined": 1}
+    assert shop.take(WEEKS[3][0], "p.csv", WEEKS[3][1]) == {"noop": 2, "applied": 1}
+    assert [row["rows_deleted"] for row in shop.batches()] == [1, 1]
     # The third snapshot comes after the fourth: everything is folded anew.
     shop.ingest(WEEKS[2][0], "p.csv", WEEKS[2][1])
     done = shop.refine()
@@ -432,13 +422,3 @@ def test_snapshots_give_one_history_at_once_late_and_anew(spark: Any, tmp_path: 
     }  # fmt: skip
     assert versions(shop) == HISTORY
     assert next(check for check in done.checks if check.name == "primary_key_unique").outcome == "pass"
-
-
-def test_snapshots_taken_in_two_batches_give_the_same_history(spark: Any, tmp_path: Path) -> None:
-    shop = Shop(spark, tmp_path, products())
-    land(tmp_path, shop.of, WEEKS[0][0], "p.csv", WEEKS[0][1])
-    assert shop.take(WEEKS[1][0], "p.csv", WEEKS[1][1]) == {"applied": 5, "duplicate": 1, "quarantined": 1}
-    land(tmp_path, shop.of, WEEKS[2][0], "p.csv", WEEKS[2][1])
-    assert shop.take(WEEKS[3][0], "p.csv", WEEKS[3][1]) == {"noop": 4, "applied": 1, "quarantined": 1}
-    assert versions(shop) == HISTORY
-    assert [row["rows_deleted"] for row in shop.batches()] == [1, 1]

@@ -55,6 +55,7 @@ def test_the_newest_snapshot_stays_however_old_and_current_rows_come_of_it(spark
     shop = Shop(spark, tmp_path, of)
     shop.take("2020-01-01", "a", [{"id": "1", "status": "x"}, {"id": "2", "status": "x"}])
     shop.take("2020-01-08", "b", [{"id": "1", "status": "x"}, {"id": "3", "status": "x"}])
+    assert shop.seen("id") == [("1",), ("3",)]
     assert expire(spark, of, TODAY) == {of.bronze_table: 2}
     assert shop.refine(full_refresh=True) is not None
     assert shop.seen("id") == [("1",), ("3",)]
