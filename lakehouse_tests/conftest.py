@@ -51,6 +51,13 @@ def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     settings.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def settings_of_its_own() -> Iterator[None]:
+    """What a test sets in the environment is forgotten with it, whether or not the test thinks of that."""
+    yield
+    settings.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def spark(lakehouse_home: Path) -> Any:
     """The Connect session of the engine that all tests of this run share."""

@@ -503,7 +503,7 @@ def expire(spark: SparkSession) -> int:
     before = spark.table(PROFILES).count()
     same = "target.table_name = source.table_name and target.day = source.day"
     tables.merge(newest, PROFILES, f"{same} and target.{settled} and {old}", "when matched then delete")
-    return before - spark.table(PROFILES).count()
+    return int(before - spark.table(PROFILES).count())
 
 
 # --- what the next batch will ask for ------------------------------------------------------------------------------

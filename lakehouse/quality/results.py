@@ -127,7 +127,7 @@ def expire(spark: SparkSession, days: int) -> int:
     newest = spark.table(CHECK_RESULTS).groupBy("table_name", "check_name").agg(F.max("evaluated_at").alias("newest"))
     same = "target.table_name = source.table_name and target.check_name = source.check_name"
     tables.merge(newest, CHECK_RESULTS, f"{same} and target.{old} and target.evaluated_at < source.newest", _DELETE)
-    return before - spark.table(CHECK_RESULTS).count()
+    return int(before - spark.table(CHECK_RESULTS).count())
 
 
 _DELETE = "when matched then delete"

@@ -205,8 +205,8 @@ def test_increments_equal_a_rebuild_and_a_backfill_and_the_gold_that_follows_the
     assert "Release 3 is in force" in said
     assert not list((shop.home / "backfills").iterdir())
     assert fingerprint() == increments
-    compiled = sorted((shop.home / "dbt" / "target").glob("run-*/dbt.log"), key=lambda path: path.stat().st_mtime)
-    assert "full-refresh" in compiled[-1].read_text()
+    orders = sorted((shop.home / "dbt" / "target").glob("run-*/order.json"), key=lambda path: path.stat().st_mtime)
+    assert "--full-refresh" in json.loads(orders[-1].read_text())
     assert fingerprints(shop) == gold
     gone = shop.home / "landing" / "shopify" / "orders" / "2026-01-13"
     gone.rename(gone.with_name("_put_aside"))
