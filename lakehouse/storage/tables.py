@@ -167,7 +167,9 @@ def _create(
             spark.sql(create)
 
 
-_CREATED_MEANWHILE = re.compile(r"DELTA_(PROTOCOL|METADATA)_CHANGED|DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
+_CREATED_MEANWHILE = re.compile(
+    r"DELTA_(PROTOCOL|METADATA)_CHANGED|DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION|DELTA_TABLE_ALREADY_EXISTS"
+)
 """What Delta says where another machine created the table at the same moment: it is there now."""
 
 
