@@ -500,10 +500,8 @@ def expire(spark: SparkSession) -> int:
         f"(target.{name} is null or struct(target.batch, target.taken_at) < source.{by})"
         for name, by in (("figures", "profiled"), ("anomalies", "judged"))
     )
-    before = spark.table(PROFILES).count()
     same = "target.table_name = source.table_name and target.day = source.day"
-    tables.merge(newest, PROFILES, f"{same} and target.{settled} and {old}", "when matched then delete")
-    return int(before - spark.table(PROFILES).count())
+    return tables.merge(newest, PROFILES, f"{same} and target.{settled} and {old}", "when matched then delete")
 
 
 # --- what the next batch will ask for ------------------------------------------------------------------------------

@@ -123,11 +123,11 @@ def expire(spark: SparkSession, days: int) -> int:
     old = f"evaluated_at < timestamp'{(datetime.now(UTC) - timedelta(days=days)).isoformat()}'"
     if spark.table(CHECK_RESULTS).where(old).limit(1).isEmpty():
         return 0
-    before = spark.table(CHECK_RESULTS).count()
     newest = spark.table(CHECK_RESULTS).groupBy("table_name", "check_name").agg(F.max("evaluated_at").alias("newest"))
     same = "target.table_name = source.table_name and target.check_name = source.check_name"
-    tables.merge(newest, CHECK_RESULTS, f"{same} and target.{old} and target.evaluated_at < source.newest", _DELETE)
-    return int(before - spark.table(CHECK_RESULTS).count())
+    return tables.merge(
+        newest, CHECK_RESULTS, f"{same} and target.{old} and target.evaluated_at < source.newest", _DELETE
+    )
 
 
 _DELETE = "when matched then delete"

@@ -296,14 +296,16 @@ def merge(
     clauses: str,
     note: dict[str, Any] | None = None,
     turn: Turn | None = None,
-) -> None:
-    """`merge into table as target using source on … clauses`, in one commit; aliases: `target` and `source`."""
+) -> int:
+    """`merge into table as target using source on … clauses`, in one commit; aliases: `target` and `source`. Returns how many
+    rows it inserted, updated or deleted."""
     view = f"merge_source_{table.replace('.', '_')}"
     source.createOrReplaceTempView(view)
     spark = source.sparkSession
     try:
         with _sole_writer(table), commit_note(spark, note), _taking(spark, turn):
-            spark.sql(f"merge into {table} as target\nusing {view} as source\non {on}\n{clauses}").collect()
+            done = spark.sql(f"merge into {table} as target\nusing {view} as source\non {on}\n{clauses}").collect()
+            return int(done[0]["num_affected_rows"]) if done else 0  # nothing is said of one that was passed over
     finally:
         spark.catalog.dropTempView(view)
 
