@@ -1,6 +1,7 @@
 """Create, write, restore and describe Delta tables by name (`schema.table`), each at `<storage>/<schema>/<table>`."""
 
 import math
+import random
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -159,13 +160,18 @@ def _create(
     )
     with _sole_creator(storage):
         ensure_schema(spark, storage, table.split(".")[0])
-        try:
-            spark.sql(create)
-        except PySparkException as problem:
-            if not _CREATED_MEANWHILE.search(str(problem)):
-                raise
-            spark.sql(create)
+        for further in reversed(range(_CREATE_ATTEMPTS)):
+            try:
+                spark.sql(create)
+                return
+            except PySparkException as problem:
+                if not further or not _CREATED_MEANWHILE.search(str(problem)):
+                    raise
+                time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - only that not all ask again at once
 
+
+_CREATE_ATTEMPTS = 8
+"""Each round at least one writer succeeds, and those that lost meet one fewer; no more than four steps run at once."""
 
 _CREATED_MEANWHILE = re.compile(
     r"DELTA_(PROTOCOL|METADATA)_CHANGED|DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION|DELTA_TABLE_ALREADY_EXISTS"
