@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from lakehouse.engine import catalog, class_archive, config, jars, record, shared_code, torn
+from lakehouse.engine import catalog, class_archive, config, jars, local_files, record, shared_code, torn
 from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
 
@@ -107,16 +108,19 @@ def start_spark(conf: dict[str, str]) -> tuple[Any, psutil.Process]:
     return builder.getOrCreate(), psutil.Process(gateway.proc.pid)
 
 
-def share_code(spark: Any) -> None:
-    """See `shared_code`; without it queries are slower, and nothing else."""
+def quicken(spark: Any) -> None:
+    """See `shared_code` and `local_files`; without them the engine is slower, and nothing else."""
     from py4j.protocol import Py4JError
 
-    try:
-        shared_code.share(spark._jvm)
-    except (Py4JError, TypeError) as problem:  # TypeError: py4j calls a class that is not there
-        say(
-            f"Generated code is not shared between queries, which are slower for it: {str(problem).splitlines()[0][:300]}"
-        )
+    improvements: dict[str, Callable[[], None]] = {
+        "Generated code is not shared between queries": lambda: shared_code.share(spark._jvm),
+        "Each file written starts a process": lambda: local_files.install(spark._jvm, spark._jsc.hadoopConfiguration()),
+    }
+    for without, improve in improvements.items():
+        try:
+            improve()
+        except (Py4JError, TypeError) as problem:  # TypeError: py4j calls a class that is not there
+            say(f"{without}, which makes the engine slower: {str(problem).splitlines()[0][:300]}")
 
 
 def open_catalog(spark: Any, settings: Settings) -> catalog.Found:
@@ -143,7 +147,7 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
     for sentence in torn.take_back(settings.storage_dir):
         say(sentence)
     spark, jvm = start_spark(conf)
-    share_code(spark)
+    quicken(spark)
     try:
         from lakehouse.engine.gate import open_gate
 

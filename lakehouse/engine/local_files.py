@@ -1,0 +1,92 @@
+"""Lets Spark write local files without a process for each.
+
+Hadoop sets permissions and looks for links in a library of its own that no package brings; without it each file
+and folder written starts a `chmod`, and each rename two `readlink`: some twenty processes for a small commit of Delta. Here Java
+itself does the same. What Hadoop calls a local file system stays as it is in all else: its checksums, its renames.
+"""
+
+from typing import Any
+
+_PACKAGE = "org.apache.hadoop.fs"
+_CLASSES = {
+    "LakehouseRawFiles": """
+        public class LakehouseRawFiles extends RawLocalFileSystem {
+            public void setPermission(Path path, org.apache.hadoop.fs.permission.FsPermission permission)
+                    throws java.io.IOException {
+                if (permission.getStickyBit()) {
+                    super.setPermission(path, permission);
+                    return;
+                }
+                java.nio.file.Files.setPosixFilePermissions(
+                    pathToFile(path).toPath(),
+                    java.nio.file.attribute.PosixFilePermissions.fromString(permission.toString())
+                );
+            }
+
+            public FileStatus getFileLinkStatus(Path path) throws java.io.IOException {
+                boolean isLink = java.nio.file.Files.isSymbolicLink(pathToFile(path).toPath());
+                return isLink ? super.getFileLinkStatus(path) : getFileStatus(path);
+            }
+        }
+    """,
+    "LakehouseFiles": """
+        public class LakehouseFiles extends LocalFileSystem {
+            public LakehouseFiles() {
+                super(new LakehouseRawFiles());
+            }
+
+            public static void install(org.apache.hadoop.conf.Configuration conf) throws java.io.IOException {
+                java.net.URI uri = FsConstants.LOCAL_FS_URI;
+                LakehouseFiles files = new LakehouseFiles();
+                files.initialize(uri, conf);
+                FileSystem.addFileSystemForTesting(uri, conf, files);
+                conf.set("fs.file.impl", LakehouseFiles.class.getName());
+                conf.set("fs.AbstractFileSystem.file.impl", LakehouseFs.class.getName());
+            }
+        }
+    """,
+    "LakehouseRawFs": """
+        public class LakehouseRawFs extends DelegateToFileSystem {
+            LakehouseRawFs(org.apache.hadoop.conf.Configuration conf)
+                    throws java.io.IOException, java.net.URISyntaxException {
+                super(FsConstants.LOCAL_FS_URI, new LakehouseRawFiles(), conf, FsConstants.LOCAL_FS_URI.getScheme(), false);
+            }
+
+            public int getUriDefaultPort() {
+                return -1;
+            }
+
+            public boolean isValidName(String name) {
+                return true;
+            }
+        }
+    """,
+    "LakehouseFs": """
+        public class LakehouseFs extends ChecksumFs {
+            public LakehouseFs(java.net.URI uri, org.apache.hadoop.conf.Configuration conf)
+                    throws java.io.IOException, java.net.URISyntaxException {
+                super(new LakehouseRawFs(conf));
+            }
+        }
+    """,
+}
+"""Of both of Hadoop's interfaces to files (Delta commits by the second), each with and without checksums. In order: a class
+after what it extends."""
+
+
+def install(jvm: Any, conf: Any) -> None:
+    """Has a Hadoop configuration, and all that are made from it, write local files so. By py4j; once a JVM.
+
+    Raises what py4j raises where Hadoop is another than the one of Spark 3.5: whatever the cause, files are written as before.
+    """
+    java = jvm.java.lang
+    compiler = jvm.org.codehaus.janino.SimpleCompiler()
+    compiler.setParentClassLoader(java.Thread.currentThread().getContextClassLoader())
+    compiler.cook(f"package {_PACKAGE};\n" + "\n".join(_CLASSES.values()))
+    handles = jvm.java.lang.invoke.MethodHandles
+    # Beside Hadoop's own classes, where every class loader finds them: each operation of Spark Connect has a new one.
+    lookup = handles.privateLookupIn(java.Class.forName(f"{_PACKAGE}.RawLocalFileSystem"), handles.lookup())
+    codes = compiler.getBytecodes()
+    for name in _CLASSES:
+        lookup.defineClass(codes.get(f"{_PACKAGE}.{name}"))
+    jvm.org.apache.hadoop.fs.LakehouseFiles.install(conf)
