@@ -74,11 +74,12 @@ _CLASSES = {
 after what it extends."""
 
 
-def install(jvm: Any, conf: Any) -> None:
-    """Has a Hadoop configuration, and all that are made from it, write local files so. By py4j; once a JVM.
+def install(spark: Any) -> None:
+    """Has Hadoop's configuration of a classic session, and all that are made from it, write local files so. By py4j; once a JVM.
 
     Raises what py4j raises where Hadoop is another than the one of Spark 3.5: whatever the cause, files are written as before.
     """
+    jvm = spark._jvm
     java = jvm.java.lang
     compiler = jvm.org.codehaus.janino.SimpleCompiler()
     compiler.setParentClassLoader(java.Thread.currentThread().getContextClassLoader())
@@ -89,4 +90,4 @@ def install(jvm: Any, conf: Any) -> None:
     codes = compiler.getBytecodes()
     for name in _CLASSES:
         lookup.defineClass(codes.get(f"{_PACKAGE}.{name}"))
-    jvm.org.apache.hadoop.fs.LakehouseFiles.install(conf)
+    jvm.org.apache.hadoop.fs.LakehouseFiles.install(spark._jsc.hadoopConfiguration())

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from lakehouse.engine import catalog, class_archive, config, jars, local_files, record, shared_code, torn
+from lakehouse.engine import catalog, class_archive, config, jars, known_tables, local_files, record, shared_code, torn
 from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
 
@@ -109,16 +109,17 @@ def start_spark(conf: dict[str, str]) -> tuple[Any, psutil.Process]:
 
 
 def quicken(spark: Any) -> None:
-    """See `shared_code` and `local_files`; without them the engine is slower, and nothing else."""
+    """See `shared_code`, `local_files` and `known_tables`; without them the engine is slower, and nothing else."""
     from py4j.protocol import Py4JError
 
-    improvements: dict[str, Callable[[], None]] = {
-        "Generated code is not shared between queries": lambda: shared_code.share(spark._jvm),
-        "Each file written starts a process": lambda: local_files.install(spark._jvm, spark._jsc.hadoopConfiguration()),
+    improvements: dict[str, Callable[[Any], None]] = {
+        "Generated code is not shared between queries": shared_code.share,
+        "Each file written starts a process": local_files.install,
+        "Each name of a table asks the metastore": known_tables.remember,
     }
     for without, improve in improvements.items():
         try:
-            improve()
+            improve(spark)
         except (Py4JError, TypeError) as problem:  # TypeError: py4j calls a class that is not there
             say(f"{without}, which makes the engine slower: {str(problem).splitlines()[0][:300]}")
 
@@ -147,7 +148,6 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
     for sentence in torn.take_back(settings.storage_dir):
         say(sentence)
     spark, jvm = start_spark(conf)
-    quicken(spark)
     try:
         from lakehouse.engine.gate import open_gate
 
@@ -156,6 +156,7 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
         except Exception as problem:
             say(f"The metastore cannot be used ({str(problem).splitlines()[0][:300]}); it is made anew.")
             start_over(settings, settings_file, jvm)
+        quicken(spark)
         say(f"Catalog: {tables.registered} tables registered, {tables.dropped} lost entries dropped.")
         token = secrets.token_urlsafe(32)
         gate = open_gate(spark, token)

@@ -28,11 +28,12 @@ public class SharedCode extends org.apache.spark.util.NonFateSharingLoadingCache
 """Of Spark's own cache, less who asks. In Java 1.4's terms, which is what Janino compiles best."""
 
 
-def share(jvm: Any) -> None:
-    """Replaces the cache of generated code of a JVM in which Spark has started, by py4j. Idempotent.
+def share(spark: Any) -> None:
+    """Replaces the cache of generated code of a classic session's JVM, by py4j. Idempotent.
 
     Raises what py4j raises where Spark has another cache than the one of 3.5: whatever the cause, queries run as before.
     """
+    jvm = spark._jvm
     java = jvm.java.lang
     loader = java.Thread.currentThread().getContextClassLoader()
     compiler = jvm.org.codehaus.janino.SimpleCompiler()
