@@ -90,6 +90,7 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as Spark's own builder does: `pyspark.sql.functions` asks for it
     session: Any = SparkSession.Builder().channelBuilder(ChannelBuilder(url, heartbeat)).create()
     session.client._retry_policy.update(_RETRIES)
+    _close_alone(session)
     _apply(session)
     session.sql("select 1").collect()
     _held[(os.getpid(), url, threading.get_ident())] = session
@@ -116,14 +117,21 @@ def _forget() -> None:
         SparkSession._default_session = None
     for session in gone:
         if session is not None and not session.is_stopped:
-            _close(session)
+            _close_alone(session)
+            session.client.close()
 
 
-def _close(session: Any) -> None:
-    """Closes a session's channel. Not by `stop`: it first waits for farewells that a dead server never answers."""
+def _close_alone(session: Any) -> None:
+    """Has a session close its channel, and nothing else, when it is closed or collected. Spark's client then also ends the pool
+    of threads by which all sessions of the process say farewell to their queries: one of another thread fails of it
+    ("Pool not running") in the middle of its work, or waits for farewells that a dead server never answers."""
     client = session.client
-    client._channel.close()
-    client._closed = True
+
+    def close() -> None:
+        client._channel.close()
+        client._closed = True
+
+    client.close = close
 
 
 def _check_port(url: str) -> None:
