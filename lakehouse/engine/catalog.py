@@ -1,7 +1,10 @@
 """The metastore is disposable: it is filled again from the Delta tables that the storage holds."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
+
+_COMMIT = re.compile(r"\d{20}\.(json$|checkpoint)")
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ def quoted(name: str) -> str:
 
 
 def register_tables(spark: Any, storage: str) -> Found:
-    """Makes the metastore agree with `<storage>/<schema>/<table>/_delta_log`.
+    """Makes the metastore agree with the commits in `<storage>/<schema>/<table>/_delta_log`.
 
     Tables that the metastore lacks are registered under their schema (created at `<storage>/<schema>`); an entry that
     points to such a place where no Delta table is any more is dropped, so that the name can be used again. Views are
@@ -45,16 +48,24 @@ def _literal(text: str) -> str:
 
 
 def _tables_on_disk(spark: Any, storage: str) -> dict[str, set[str]]:
-    """Schema → tables, for each folder that holds a Delta log. Through Hadoop, so that any storage will do."""
+    """Schema → tables, for each folder whose Delta log holds a commit. Through Hadoop, so that any storage will do."""
     path_class = spark._jvm.org.apache.hadoop.fs.Path
     root = path_class(storage)
     files = root.getFileSystem(spark._jsc.hadoopConfiguration())
     found: dict[str, set[str]] = {}
     for schema in _folders(files, root):
-        tables = {table.getName() for table in _folders(files, schema) if files.exists(path_class(table, "_delta_log"))}
+        tables = {str(table.getName()) for table in _folders(files, schema) if _has_commit(files, path_class, table)}
         if tables:
-            found[str(schema.getName())] = {str(table) for table in tables}
+            found[str(schema.getName())] = tables
     return found
+
+
+def _has_commit(files: Any, path_class: Any, table: Any) -> bool:
+    """A log without one is what is left of a table whose first commit was under way when its writer ended."""
+    log = path_class(table, "_delta_log")
+    return bool(files.exists(log)) and any(
+        _COMMIT.match(str(status.getPath().getName())) for status in files.listStatus(log)
+    )
 
 
 def _folders(files: Any, parent: Any) -> list[Any]:

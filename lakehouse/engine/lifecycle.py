@@ -184,10 +184,11 @@ def _launch(settings: Settings) -> Record:
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        found = record.alive(settings)
-        if found and found.pid == child.pid and answers(found.port):
+        has_ended = child.poll() is not None
+        found = record.alive(settings)  # or of one that started already, for somebody who was killed: ours then ends
+        if found and answers(found.port):
             return found
-        if child.poll() is not None:
+        if has_ended:
             raise _failure(settings, f"The engine ended while starting (exit code {child.returncode}).")
         time.sleep(0.05)
     _end(psutil.Process(child.pid), 5)

@@ -13,7 +13,8 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -257,7 +258,30 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(settings, settings_file, stop)
+    with alone(settings, stop) as is_alone:
+        if is_alone:
+            serve(settings, settings_file, stop)
+
+
+@contextmanager
+def alone(settings: Settings, stop: threading.Event) -> Iterator[bool]:
+    """Whether this is the only engine of its home, which holds a lock as long as it lives.
+
+    Waits for one that starts (whoever started it may have been killed meanwhile, and its lock with it), or ends: the
+    metastore admits one JVM only. False where another serves, or this one is told to stop.
+    """
+    lock = FileLock(settings.engine_dir / "engine.lock")
+    while not stop.wait(POLL_SECONDS / 4):
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+            break
+        if record.alive(settings):
+            say("Another engine of this home serves: this one ends.")
+            break
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 if __name__ == "__main__":

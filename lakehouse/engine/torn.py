@@ -1,13 +1,19 @@
 """Commits whose file in a table's log was cut off, as by a machine that lost its power while it was written: the commit is
-taken back, so that the table is what it was before, and whoever made the commit makes it again."""
+taken back, so that the table is what it was before, and whoever made the commit makes it again. Of a table without a
+commit, be it for that or because its first was under way, nothing can be read, and in its place none can be made: it is put aside."""
 
 import json
+import time
 from pathlib import Path
+
+ASIDE = "_torn"
+"""The folder of a schema that holds what was put aside of its tables."""
 
 
 def take_back(storage: str) -> list[str]:
-    """A sentence for each table of a local storage whose newest commit is not whole, and was taken back: its file is put
-    aside as `<version>.json.torn`. Other storage writes a file whole or not at all. Idempotent.
+    """A sentence for each table of a local storage whose newest commit is not whole, and was taken back (its file is put
+    aside as `<version>.json.torn`), and for each that has no commit, and is now `<schema>/_torn/<table>.<time in ns>`. Other storage
+    writes a file whole or not at all. Idempotent.
 
     For whoever starts the engine: it holds no table yet, and nobody writes to one.
     """
@@ -15,19 +21,32 @@ def take_back(storage: str) -> list[str]:
         return []
     said = []
     for log in sorted(Path(storage).glob("*/*/_delta_log")):
+        table = f"{log.parents[1].name}.{log.parent.name}"
         commits = [path for path in log.glob("*.json") if path.stem.isdigit()]
         newest = max(commits, default=None)
-        if newest is None or _is_whole(newest) or (log / f"{newest.stem}.checkpoint.parquet").exists():
+        if newest is None:
+            if not any(log.glob("*.checkpoint*")):
+                said.append(f"{table} has no commit, and is put aside as {_put_aside(log.parent)}.")
+            continue
+        if _is_whole(newest) or (log / f"{newest.stem}.checkpoint.parquet").exists():
             continue
         newest.replace(newest.with_suffix(".json.torn"))
         # What Hadoop and Delta keep to know a damaged file: of one that is written anew it would be wrong.
         for name in (f".{newest.name}.crc", f"{newest.stem}.crc", f".{newest.stem}.crc.crc"):
             (log / name).unlink(missing_ok=True)
-        table = f"{log.parents[1].name}.{log.parent.name}"
         said.append(
             f"{table}: its newest commit, {int(newest.stem)}, was cut off and is taken back ({newest.name}.torn)."
         )
+        if len(commits) == 1 and not any(log.glob("*.checkpoint*")):
+            said.append(f"{table} has no other, and is put aside as {_put_aside(log.parent)}.")
     return said
+
+
+def _put_aside(table: Path) -> str:
+    aside = table.parent / ASIDE / f"{table.name}.{time.time_ns()}"
+    aside.parent.mkdir(exist_ok=True)
+    table.replace(aside)
+    return f"{table.parent.name}/{ASIDE}/{aside.name}"
 
 
 def _is_whole(commit: Path) -> bool:

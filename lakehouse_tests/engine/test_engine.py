@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,8 @@ def own_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     client._forget()
 
 
-@pytest.fixture(scope="module")
-def started(here: Settings) -> list[str]:
-    """What two processes that started the engine at the same moment say of it."""
+def starter(here: Settings) -> "subprocess.Popen[str]":
+    """A process that starts the engine, and says its pid and port."""
     program = (
         "import sys; from lakehouse.settings import Settings; from lakehouse.engine import lifecycle;"
         "found = lifecycle.start(Settings.model_validate_json(sys.argv[1])); print(found.pid, found.port)"
@@ -55,10 +55,13 @@ def started(here: Settings) -> list[str]:
     # As in a process that has used Spark before: the variable leaks to its children.
     env = {**os.environ, "SPARK_CONNECT_MODE_ENABLED": "1", "SPARK_REMOTE": "sc://127.0.0.1:1"}
     argument = here.model_dump_json(exclude={"spark_remote"})
-    children = [
-        subprocess.Popen([sys.executable, "-c", program, argument], stdout=subprocess.PIPE, text=True, env=env)
-        for _ in range(2)
-    ]
+    return subprocess.Popen([sys.executable, "-c", program, argument], stdout=subprocess.PIPE, text=True, env=env)
+
+
+@pytest.fixture(scope="module")
+def started(here: Settings) -> list[str]:
+    """What two processes that started the engine at the same moment say of it."""
+    children = [starter(here) for _ in range(2)]
     return [child.communicate(timeout=200)[0].strip() for child in children]
 
 
@@ -73,6 +76,15 @@ def processes(here: Settings) -> list[psutil.Process]:
     server = psutil.Process(live(here).pid)
     family = [server, *server.children(recursive=True)]
     return [process for process in family if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def servers(starter_pid: int) -> list[int]:
+    """The engines' servers that a process has started."""
+    found = []
+    for child in psutil.Process(starter_pid).children():
+        with suppress(psutil.NoSuchProcess):
+            found += [child.pid] if "lakehouse.engine.server" in child.cmdline() else []
+    return found
 
 
 def until(condition: Any, seconds: float = 40) -> None:
@@ -161,14 +173,24 @@ def test_status_tells_what_runs(started: list[str], here: Settings) -> None:
     assert (found.memory_bytes or 0) > 100 * 1024**2
 
 
-def test_killed_it_is_replaced_and_tables_are_found(started: list[str], here: Settings) -> None:
+def test_killed_it_is_replaced_also_where_its_starter_is_killed_and_tables_are_found(
+    started: list[str], here: Settings
+) -> None:
     make_table(client.connect(here), here)
     before = lifecycle.status(here)
+    (Path(here.storage_dir) / "keep" / "unfinished" / "_delta_log").mkdir(parents=True)  # its writer was killed as well
     os.kill(live(here).jvm_pid, signal.SIGKILL)
     until(lambda: record.alive(here) is None)
-    assert count(client.connect(here)) == 10
+    killed = starter(here)
+    until(lambda: servers(killed.pid))
+    (orphan,) = servers(killed.pid)
+    killed.kill()
+    killed.communicate()
+    spark = client.connect(here)
+    assert count(spark) == 10
+    spark.sql("create table keep.unfinished (id int) using delta")
     after = lifecycle.status(here)
-    assert after.pid != before.pid
+    assert after.pid == orphan != before.pid
     assert after.metastore == before.metastore
 
 

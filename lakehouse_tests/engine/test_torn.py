@@ -38,3 +38,21 @@ def test_whole_commits_those_in_a_checkpoint_and_other_storage_are_left_alone(tm
     (log / f"{2:020}.json").write_text("")
     (log / f"{2:020}.checkpoint.parquet").touch()
     assert take_back(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("commits", [{}, {0: WHOLE[:10]}], ids=["under way", "cut off"])
+def test_a_table_without_a_commit_is_put_aside_so_that_another_can_be_made(
+    tmp_path: Path, log: Path, commits: dict[int, str]
+) -> None:
+    table = tmp_path / "silver" / "orders"
+    (table / "_delta_log").mkdir(parents=True)
+    (table / "part-0.parquet").touch()
+    for version, text in commits.items():
+        (table / "_delta_log" / f"{version:020}.json").write_text(text)
+    said = " ".join(take_back(str(tmp_path)))
+    assert "silver.orders" in said
+    assert "put aside as silver/_torn/orders." in said
+    assert not table.exists()
+    assert [path.name for path in (table.parent / "_torn").glob("orders.*/part-0.parquet")] == ["part-0.parquet"]
+    assert log.exists()
+    assert take_back(str(tmp_path)) == []
