@@ -2,7 +2,8 @@
 
 Every query names tables, and for each name Spark asks the metastore whether its schema is there, whether the table is, and
 for the table: some ten milliseconds, most of what analyzing a small query takes. The engine is the only one
-that opens its metastore, so that what it read holds until it writes itself: what a writer names is forgotten.
+that opens its metastore, so that what it read holds until it writes itself: what a writer names is forgotten, afterwards, for
+writers read as well. Names are the metastore's, which knows no case.
 """
 
 from typing import Any
@@ -23,13 +24,17 @@ public class RememberingCatalog extends org.apache.spark.sql.hive.HiveExternalCa
     }
 
     private static Object key(String schema, String table) {
-        return java.util.Arrays.asList(new Object[] {schema, table});
+        return java.util.Arrays.asList(new Object[] {lower(schema), lower(table)});
+    }
+
+    private static String lower(String name) {
+        return name.toLowerCase(java.util.Locale.ROOT);
     }
 
     public synchronized boolean databaseExists(String schema) {
-        if (schemas.contains(schema)) return true;
+        if (schemas.contains(lower(schema))) return true;
         if (!super.databaseExists(schema)) return false;
-        schemas.add(schema);
+        schemas.add(lower(schema));
         return true;
     }
 
@@ -47,44 +52,68 @@ public class RememberingCatalog extends org.apache.spark.sql.hive.HiveExternalCa
     }
 
     public synchronized void createTable(CatalogTable table, boolean isLenient) {
-        tables.remove(key(table.database(), table.identifier().table()));
-        super.createTable(table, isLenient);
+        try {
+            super.createTable(table, isLenient);
+        } finally {
+            tables.remove(key(table.database(), table.identifier().table()));
+        }
     }
 
     public synchronized void alterTable(CatalogTable table) {
-        tables.remove(key(table.database(), table.identifier().table()));
-        super.alterTable(table);
+        try {
+            super.alterTable(table);
+        } finally {
+            tables.remove(key(table.database(), table.identifier().table()));
+        }
     }
 
     public synchronized void alterTableDataSchema(String schema, String table, StructType columns) {
-        tables.remove(key(schema, table));
-        super.alterTableDataSchema(schema, table, columns);
+        try {
+            super.alterTableDataSchema(schema, table, columns);
+        } finally {
+            tables.remove(key(schema, table));
+        }
     }
 
     public synchronized void alterTableStats(String schema, String table, scala.Option stats) {
-        tables.remove(key(schema, table));
-        super.alterTableStats(schema, table, stats);
+        try {
+            super.alterTableStats(schema, table, stats);
+        } finally {
+            tables.remove(key(schema, table));
+        }
     }
 
     public synchronized void dropTable(String schema, String table, boolean isLenient, boolean isForGood) {
-        tables.remove(key(schema, table));
-        super.dropTable(schema, table, isLenient, isForGood);
+        try {
+            super.dropTable(schema, table, isLenient, isForGood);
+        } finally {
+            tables.remove(key(schema, table));
+        }
     }
 
     public synchronized void renameTable(String schema, String table, String name) {
-        tables.remove(key(schema, table));
-        super.renameTable(schema, table, name);
+        try {
+            super.renameTable(schema, table, name);
+        } finally {
+            tables.remove(key(schema, table));
+        }
     }
 
     public synchronized void alterDatabase(CatalogDatabase schema) {
-        tables.clear();
-        super.alterDatabase(schema);
+        try {
+            super.alterDatabase(schema);
+        } finally {
+            tables.clear();
+        }
     }
 
     public synchronized void dropDatabase(String schema, boolean isLenient, boolean cascades) {
-        tables.clear();
-        schemas.clear();
-        super.dropDatabase(schema, isLenient, cascades);
+        try {
+            super.dropDatabase(schema, isLenient, cascades);
+        } finally {
+            tables.clear();
+            schemas.clear();
+        }
     }
 }
 """

@@ -2,7 +2,7 @@
 
 Hadoop sets permissions and looks for links in a library of its own that no package brings; without it each file
 and folder written starts a `chmod`, and each rename two `readlink`: some twenty processes for a small commit of Delta. Here Java
-itself does the same. What Hadoop calls a local file system stays as it is in all else: its checksums, its renames.
+itself does the same (a folder keeps its bits of user and group, as by `chmod`). What Hadoop calls a local file system stays as it is in all else: its checksums, its renames.
 """
 
 from typing import Any
@@ -13,13 +13,14 @@ _CLASSES = {
         public class LakehouseRawFiles extends RawLocalFileSystem {
             public void setPermission(Path path, org.apache.hadoop.fs.permission.FsPermission permission)
                     throws java.io.IOException {
-                if (permission.getStickyBit()) {
-                    super.setPermission(path, permission);
-                    return;
+                java.nio.file.Path place = pathToFile(path).toPath();
+                int mode = permission.toShort();
+                if (java.nio.file.Files.isDirectory(place, new java.nio.file.LinkOption[0])) {
+                    Object old = java.nio.file.Files.getAttribute(place, "unix:mode", new java.nio.file.LinkOption[0]);
+                    mode |= ((Integer) old).intValue() & 06000;
                 }
-                java.nio.file.Files.setPosixFilePermissions(
-                    pathToFile(path).toPath(),
-                    java.nio.file.attribute.PosixFilePermissions.fromString(permission.toString())
+                java.nio.file.Files.setAttribute(
+                    place, "unix:mode", Integer.valueOf(mode), new java.nio.file.LinkOption[0]
                 );
             }
 
@@ -58,6 +59,14 @@ _CLASSES = {
 
             public boolean isValidName(String name) {
                 return true;
+            }
+
+            public FsServerDefaults getServerDefaults() throws java.io.IOException {
+                return org.apache.hadoop.fs.local.LocalConfigKeys.getServerDefaults();
+            }
+
+            public FsServerDefaults getServerDefaults(Path path) throws java.io.IOException {
+                return org.apache.hadoop.fs.local.LocalConfigKeys.getServerDefaults();
             }
         }
     """,

@@ -170,7 +170,7 @@ def _create(
                 time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - only that not all ask again at once
 
 
-_CREATE_ATTEMPTS = 8
+_CREATE_ATTEMPTS = 5
 """Each round at least one writer succeeds, and those that lost meet one fewer; no more than four steps run at once."""
 
 _CREATED_MEANWHILE = re.compile(

@@ -45,6 +45,14 @@ def test_what_is_written_is_seen_at_once_by_all_sessions(spark: Any, schema: str
     assert not is_there("figures")
     spark.sql(f"create table {schema}.numbers (other int) using delta")
     assert seen("numbers") == ["other"]
+    spark.sql(f"create table {schema}.lines (a int) using parquet")  # the columns of others are in the metastore alone
+    for name in ("b", "c"):
+        spark.sql(f"alter table {schema}.lines add columns ({name} int)")
+    assert seen("lines") == ["a", "b", "c"]
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    spark.sql(f"drop table {schema}.LINES")
+    spark.conf.unset("spark.sql.caseSensitive")
+    assert not is_there("lines")
     spark.sql(f"drop schema {schema} cascade")
     assert not reader.catalog.databaseExists(schema)
     spark.sql(f"create schema {schema}")

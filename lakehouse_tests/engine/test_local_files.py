@@ -18,7 +18,9 @@ def test_commits_start_no_process_and_set_permissions(spark: Any, tmp_path: Path
         times = psutil.Process(found.jvm_pid).cpu_times()
         return float(times.children_user + times.children_system)
 
-    table = tmp_path / "numbers"
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o2775)  # of a group: what is made in it is as well
+    table = tmp_path / "shared" / "numbers"
     spark.range(1).write.format("delta").save(str(table))
     before = of_children()
     for _ in range(10):
@@ -26,4 +28,6 @@ def test_commits_start_no_process_and_set_permissions(spark: Any, tmp_path: Path
     assert of_children() - before < 0.1  # a process a file takes four times as much
     written = [path for path in table.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o644}
+    folders = [path for path in (table, *table.rglob("*")) if path.is_dir()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o2755}
     assert sum(path.suffix == ".json" for path in written) == 11
