@@ -1,7 +1,7 @@
 """Lets the catalog remember what it read of the metastore.
 
 Every query names tables, and for each name Spark asks the metastore whether its schema is there, whether the table is, and
-for the table: some ten milliseconds, most of what analyzing a small query takes. The engine is the only one
+for the table: docs/performance.md has what that takes. The engine is the only one
 that opens its metastore, so that what it read holds until it writes itself: what a writer names is forgotten, afterwards, for
 writers read as well. Names are the metastore's, which knows no case.
 """

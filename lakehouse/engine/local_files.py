@@ -1,7 +1,7 @@
 """Lets Spark write local files without a process for each.
 
 Hadoop sets permissions and looks for links in a library of its own that no package brings; without it each file
-and folder written starts a `chmod`, and each rename two `readlink`: some twenty processes for a small commit of Delta. Here Java
+and folder written starts a `chmod`, and each rename `readlink`, which small commits of Delta do again and again. Here Java
 itself does the same (a folder keeps its bits of user and group, as by `chmod`). What Hadoop calls a local file system stays as it is in all else: its checksums, its renames.
 """
 
