@@ -1,12 +1,13 @@
 """Lets the catalog remember what it read of the metastore.
 
 Every query names tables, and for each name Spark asks the metastore whether its schema is there, whether the table is, and
-for the table: docs/performance.md has what that takes. The engine is the only one
-that opens its metastore, so that what it read holds until it writes itself: what a writer names is forgotten, afterwards, for
-writers read as well. Names are the metastore's, which knows no case.
+for the table: docs/performance.md has what that takes. The engine is the only one that opens its metastore, so that what it
+read holds until it writes itself: what a writer names is forgotten, afterwards, for writers read as well. Names are the metastore's, which knows no case.
 """
 
 from typing import Any
+
+from lakehouse.engine import janino
 
 _REMEMBERING = """
 package lakehouse;
@@ -127,10 +128,12 @@ def remember(spark: Any) -> None:
     """
     jvm = spark._jvm
     java = jvm.java.lang
-    compiler = jvm.org.codehaus.janino.SimpleCompiler()
-    compiler.setParentClassLoader(java.Thread.currentThread().getContextClassLoader())
-    compiler.cook(_REMEMBERING)
-    constructor = compiler.getClassLoader().loadClass("lakehouse.RememberingCatalog").getConstructors()[0]
+    constructor = (
+        janino.compiled(jvm, _REMEMBERING)
+        .getClassLoader()
+        .loadClass("lakehouse.RememberingCatalog")
+        .getConstructors()[0]
+    )
     context = spark._jsc.sc()
     remembering = constructor.newInstance(jvm.PythonUtils.toArray([context.conf(), context.hadoopConfiguration()]))
     told = spark._jsparkSession.sharedState().externalCatalog()  # tells listeners what it asks of the one beneath

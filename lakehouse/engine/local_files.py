@@ -2,10 +2,13 @@
 
 Hadoop sets permissions and looks for links in a library of its own that no package brings; without it each file
 and folder written starts a `chmod`, and each rename `readlink`, which small commits of Delta do again and again. Here Java
-itself does the same (a folder keeps its bits of user and group, as by `chmod`). What Hadoop calls a local file system stays as it is in all else: its checksums, its renames.
+itself does the same (a folder keeps its bits of user and group, as by `chmod`). What Hadoop calls a local file system stays
+as it is in all else: its checksums, its renames.
 """
 
 from typing import Any
+
+from lakehouse.engine import janino
 
 _PACKAGE = "org.apache.hadoop.fs"
 _CLASSES = {
@@ -90,13 +93,10 @@ def install(spark: Any) -> None:
     """
     jvm = spark._jvm
     java = jvm.java.lang
-    compiler = jvm.org.codehaus.janino.SimpleCompiler()
-    compiler.setParentClassLoader(java.Thread.currentThread().getContextClassLoader())
-    compiler.cook(f"package {_PACKAGE};\n" + "\n".join(_CLASSES.values()))
     handles = jvm.java.lang.invoke.MethodHandles
     # Beside Hadoop's own classes, where every class loader finds them: each operation of Spark Connect has a new one.
     lookup = handles.privateLookupIn(java.Class.forName(f"{_PACKAGE}.RawLocalFileSystem"), handles.lookup())
-    codes = compiler.getBytecodes()
+    codes = janino.compiled(jvm, f"package {_PACKAGE};\n" + "\n".join(_CLASSES.values())).getBytecodes()
     for name in _CLASSES:
         lookup.defineClass(codes.get(f"{_PACKAGE}.{name}"))
     jvm.org.apache.hadoop.fs.LakehouseFiles.install(spark._jsc.hadoopConfiguration())

@@ -271,9 +271,9 @@ def alone(settings: Settings, stop: threading.Event) -> Iterator[bool]:
     metastore admits one JVM only. False where another serves, or this one is told to stop.
     """
     lock = FileLock(settings.engine_dir / "engine.lock")
-    while not stop.wait(POLL_SECONDS / 4):
+    while not stop.is_set():
         with suppress(Timeout):
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=POLL_SECONDS / 4)
             break
         if record.alive(settings):
             say("Another engine of this home serves: this one ends.")

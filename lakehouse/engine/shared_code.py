@@ -8,6 +8,8 @@ here the source alone decides.
 
 from typing import Any
 
+from lakehouse.engine import janino
+
 _CODES = "org.apache.spark.sql.catalyst.expressions.codegen.CodeGenerator$"
 _SHARED = """
 package lakehouse;
@@ -36,10 +38,7 @@ def share(spark: Any) -> None:
     jvm = spark._jvm
     java = jvm.java.lang
     loader = java.Thread.currentThread().getContextClassLoader()
-    compiler = jvm.org.codehaus.janino.SimpleCompiler()
-    compiler.setParentClassLoader(loader)
-    compiler.cook(_SHARED)
-    shared = compiler.getClassLoader().loadClass("lakehouse.SharedCode")
+    shared = janino.compiled(jvm, _SHARED).getClassLoader().loadClass("lakehouse.SharedCode")
     module = java.Class.forName(_CODES).getField("MODULE$").get(None)
     field = module.getClass().getDeclaredField("cache")
     field.setAccessible(True)

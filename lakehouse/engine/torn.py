@@ -24,22 +24,22 @@ def take_back(storage: str) -> list[str]:
         table = f"{log.parents[1].name}.{log.parent.name}"
         commits = [path for path in log.glob("*.json") if path.stem.isdigit()]
         newest = max(commits, default=None)
-        if newest is None:
-            if not any(log.glob("*.checkpoint*")):
-                said.append(f"{table} has no commit, and is put aside as {_put_aside(log.parent)}.")
-            continue
-        if _is_whole(newest) or (log / f"{newest.stem}.checkpoint.parquet").exists():
-            continue
-        newest.replace(newest.with_suffix(".json.torn"))
-        # What Hadoop and Delta keep to know a damaged file: of one that is written anew it would be wrong.
-        for name in (f".{newest.name}.crc", f"{newest.stem}.crc", f".{newest.stem}.crc.crc"):
-            (log / name).unlink(missing_ok=True)
-        said.append(
-            f"{table}: its newest commit, {int(newest.stem)}, was cut off and is taken back ({newest.name}.torn)."
-        )
-        if len(commits) == 1 and not any(log.glob("*.checkpoint*")):
-            said.append(f"{table} has no other, and is put aside as {_put_aside(log.parent)}.")
+        if newest and not _is_whole(newest) and not (log / f"{newest.stem}.checkpoint.parquet").exists():
+            _take_back(newest)
+            commits.remove(newest)
+            said.append(
+                f"{table}: its newest commit, {int(newest.stem)}, was cut off and is taken back ({newest.name}.torn)."
+            )
+        if not commits and not any(log.glob("*.checkpoint*")):
+            said.append(f"{table} has no commit, and is put aside as {_put_aside(log.parent)}.")
     return said
+
+
+def _take_back(commit: Path) -> None:
+    commit.replace(commit.with_suffix(".json.torn"))
+    # What Hadoop and Delta keep to know a damaged file: of one that is written anew it would be wrong.
+    for name in (f".{commit.name}.crc", f"{commit.stem}.crc", f".{commit.stem}.crc.crc"):
+        (commit.parent / name).unlink(missing_ok=True)
 
 
 def _put_aside(table: Path) -> str:
