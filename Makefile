@@ -11,6 +11,9 @@ export LAKEHOUSE_HOME := $(abspath $(HOME_DIR))
 export DAGSTER_HOME := $(LAKEHOUSE_HOME)/dagster
 export DO_NOT_TRACK := 1
 export TZ := UTC
+# Many images forbid Python to keep what it compiled. Then each process compiles some 1,700 modules anew, which is half of what a
+# short command takes; here they are kept in .venv and beside the sources.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes bench-upkeep bench-anomalies lock clean
 

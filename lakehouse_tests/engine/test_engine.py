@@ -190,7 +190,8 @@ def test_killed_it_is_replaced_also_where_its_starter_is_killed_and_tables_are_f
     assert count(spark) == 10
     spark.sql("create table keep.unfinished (id int) using delta")
     after = lifecycle.status(here)
-    assert after.pid == orphan != before.pid
+    assert after.pid != before.pid
+    until(lambda: after.pid == orphan or not psutil.pid_exists(orphan))  # one of the two serves; the other one ends
     assert after.metastore == before.metastore
 
 
