@@ -99,7 +99,8 @@ def gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], 
     """Why gold is to be built; None where it is up to date, and after a rollback until somebody resumes."""
     if not dbt.buildable_marts(settings, contracts):
         return None
-    if settings.dbt_target == "prod" and releases.is_held(releases.events(spark)):
+    history = releases.events(spark) if settings.dbt_target == "prod" else []
+    if releases.is_held(history):
         return None
     read = dbt.tables_read(settings, contracts)
     is_new = not read.isdisjoint(silver)
@@ -107,7 +108,7 @@ def gold_reason(spark: Any, settings: Settings, contracts: dict[str, Contract], 
         return f"target {settings.dbt_target}" if is_new else None
     if is_new:
         return "new in silver"
-    last = releases.current(spark)
+    last = releases.in_force(history)
     _, batches = releases.silver_now(spark, {table: contracts[table] for table in read})
     if last is None:
         return "no release yet" if batches else None

@@ -56,13 +56,14 @@ def run(dry_run: bool) -> None:
                 f"{table}: its contract has changed since its first rows were made, and applies to new batches alone. "
                 f"`lakehouse rebuild {table}` applies it to all."
             )
-        if (back := releases.current(spark)) and releases.is_held(releases.events(spark)):
+        history = releases.events(spark)
+        last = releases.in_force(history)
+        if last and releases.is_held(history):
             console.print(
-                f"Release {back.release_id} was put back in force by a rollback: gold is not built and nothing is "
+                f"Release {last.release_id} was put back in force by a rollback: gold is not built and nothing is "
                 "released. `lakehouse release resume` ends that."
             )
         if pending.is_empty:
-            last = releases.current(spark)
             said = (
                 f"Release {last.release_id} is in force."
                 if last

@@ -111,8 +111,7 @@ def test_gold_is_built_where_a_released_version_is_gone(
 ) -> None:
     here = settings()
     last = Release(1, "released", {}, {}, {"fct_orders": 7}, code=dbt.checksum(here))
-    monkeypatch.setattr(releases, "events", lambda _: [])
-    monkeypatch.setattr(releases, "current", lambda _: last)
+    monkeypatch.setattr(releases, "events", lambda _: [last])
     monkeypatch.setattr(releases, "silver_now", lambda *_: ({}, {}))
     for newest, reason in ((7, None), (9, None), (6, "released versions of it are gone")):
         monkeypatch.setattr(tables, "exists", lambda *_: True)
