@@ -30,14 +30,28 @@ def is_late(contract: Contract, previous: dict[str, Any], is_decided: str | None
     well: what guarded against it is gone.
     """
     late = []
-    watermark, floor = previous.get("watermark"), previous.get("floor")
-    if watermark and has_event_time(contract):
+    newest, floor = watermark(previous), previous.get("floor")
+    if newest and has_event_time(contract):
         seconds = int(contract.lateness.total_seconds())
-        older = f"_sequence.s0 < timestamp'{watermark}' - make_dt_interval(0, 0, 0, {seconds})"
+        older = f"_sequence.s0 < timestamp'{newest}' - make_dt_interval(0, 0, 0, {seconds})"
         late.append(older if is_decided is None else f"({older} and not ({is_decided}))")
     if floor is not None:
         late.append(f"_sequence.s0 <= {_as_sequence(contract, floor)}")
     return f"coalesce({' or '.join(late)}, false)" if late else "false"
+
+
+def watermark(previous: dict[str, Any]) -> datetime | None:
+    """The newest event time of the batches up to a note, and no later than they arrived; None where there is none.
+
+    A clock that is wrong, or a date that stands for never, says the year 2099: every other key's records would be too
+    late from then on. They arrived by the end of their newest day, or where landing has no days before the commit.
+    """
+    newest = previous.get("watermark")
+    arrived = previous.get("last_day") or previous.get("committed_at")
+    if not newest or not arrived:
+        return newest and datetime.fromisoformat(newest)
+    end = datetime.fromisoformat(arrived).replace(tzinfo=None) + timedelta(days=1)
+    return min(datetime.fromisoformat(newest), end)
 
 
 def advance(contract: Contract, held: DataFrame | None, previous: dict[str, Any]) -> Horizon:
@@ -113,13 +127,13 @@ def _edge(contract: Contract, previous: dict[str, Any]) -> datetime | None:
     if contract.history == "full" or contract.delivery == "append":
         return None
     if has_event_time(contract):
-        newest = previous.get("watermark")
-        return datetime.fromisoformat(newest) - contract.lateness if newest else None
+        newest = watermark(previous)
+        return newest - contract.lateness if newest else None
     if contract.delivery == "versions" and contract.sequence:
         return None
-    newest = previous.get("last_day")
+    day = previous.get("last_day")
     # A day of arrival ends a day after it begins.
-    return datetime.fromisoformat(newest) - contract.lateness - timedelta(days=1) if newest else None
+    return datetime.fromisoformat(day) - contract.lateness - timedelta(days=1) if day else None
 
 
 def _has_guards(contract: Contract) -> bool:

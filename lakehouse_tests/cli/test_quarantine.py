@@ -59,7 +59,7 @@ def test_from_the_list_to_the_table_and_nothing_personal_on_the_way(shop: Any) -
     assert two in call("list", table, "--each", "--file", "a", "--reason", "status_accepted_values")
 
     shown = call("show", table, one[:6], cut)
-    for text in (f"{table} {one}: open", "/a, record 1, arrived 2025-03-05", "reason    status_accepted_values: ",
+    for text in (f"{table} {one}: open", "/a, record 1, arrived 2025-03-21", "reason    status_accepted_values: ",
                  '"email": "•••"', "•••"):  # fmt: skip
         assert text in shown
     assert "no record ffffffffff" in call("show", table, "ffffffffff", code=1)

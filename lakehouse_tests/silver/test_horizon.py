@@ -42,10 +42,30 @@ def test_up_to_when_the_past_is_settled(own: dict[str, Any], edge: str | None) -
 def test_what_is_refused_as_too_late() -> None:
     timed, logged = things(sequence=["at"]), things(**CHANGES)
     assert horizon.is_late(timed, {}) == horizon.is_late(logged, NOTE) == "false"
-    assert horizon.is_late(timed, NOTE).startswith("coalesce(_sequence.s0 < timestamp'2025-03-20 10:00:00.5' - ")
+    assert horizon.is_late(timed, NOTE).startswith("coalesce(_sequence.s0 < timestamp'2025-03-20 10:00:00.500000' - ")
     decided = horizon.is_late(timed, NOTE | {"floor": "2025-03-01"}, "is_decided")
     assert "864000) and not (is_decided)) or _sequence.s0 <= " in decided, "the floor holds for what was decided too"
     assert horizon.is_late(logged, NOTE | {"floor": "21"}) == "coalesce(_sequence.s0 <= cast('21' as bigint), false)"
+
+
+@pytest.mark.parametrize(
+    ("note", "newest"),
+    [
+        ({}, None),
+        ({"watermark": None, "last_day": "2025-03-25"}, None),
+        (NOTE, "2025-03-20 10:00:00.5"),
+        ({"watermark": "2099-12-31 00:00:00", "last_day": "2025-03-25"}, "2025-03-26"),
+        ({"watermark": "2099-12-31 00:00:00", "committed_at": "2025-03-25T10:00:00+00:00"}, "2025-03-26 10:00:00"),
+        ({"watermark": "2099-12-31 00:00:00", "last_day": "2025-03-25", "committed_at": "2026-01-01T00:00:00+00:00"},
+         "2025-03-26"),
+    ],
+)  # fmt: skip
+def test_a_record_from_the_future_makes_no_other_too_late(note: dict[str, Any], newest: str | None) -> None:
+    assert horizon.watermark(note) == (newest and datetime.fromisoformat(newest))
+    of = things(sequence=["at"])
+    late = horizon.is_late(of, note)
+    assert f"timestamp'{datetime.fromisoformat(newest)}'" in late if newest else late == "false"
+    assert horizon._edge(of, note) == (newest and datetime.fromisoformat(newest) - of.lateness)
 
 
 def test_the_floor_is_a_place_in_the_sequence() -> None:

@@ -100,7 +100,7 @@ def order(number: int, day: int, status: str = "new", **more: Any) -> dict[str, 
     return {"id": str(number), "status": status, "updated_at": f"2025-03-{day:02}T10:00:00Z", "lines": line} | more
 
 
-DAY = "2025-03-05"
+DAY = "2025-03-21"
 
 
 def test_a_threshold_blocks_the_batch_and_commits_nothing_until_it_is_changed(spark: Any, tmp_path: Path) -> None:
@@ -180,14 +180,14 @@ def test_late_records_a_rebuild_and_records_that_bronze_replaced(spark: Any, tmp
     assert ledger.is_rebuilt_since(spark, shop.of, before)
     assert not ledger.is_rebuilt_since(spark, shop.of, rebuilt)
     assert shop.refine() is None, "a rebuild leaves nothing pending"
-    assert shop.take("2025-03-07", "c", [order(5, 20)]) == {"applied": 1}
+    assert shop.take("2025-03-23", "c", [order(5, 20)]) == {"applied": 1}
     assert change() > rebuilt
     assert not ledger.is_rebuilt_since(spark, shop.of, rebuilt)
 
     # Records that bronze replaced are gone from silver.
     land(tmp_path, shop.of, DAY, "a", [order(2, 20, "paid")])
     (tmp_path / shop.of.source / shop.of.name / DAY / "b").unlink()
-    period = (date(2025, 3, 5), date(2025, 3, 6))
+    period = (date(2025, 3, 21), date(2025, 3, 22))
     files = landed_files(str(tmp_path), shop.of, period=period)
     bronze.ingest(spark, str(tmp_path), settings().storage_dir, shop.of, files, "run", period)
     done = shop.refine()
