@@ -186,7 +186,8 @@ ELSEWHERE = {  # …or by which test, or why not at all
         ("sequence", "encoding", "csv_delimiter", "lateness", "rewritten_files", "freshness_column"), "the step"
     ),
     **dict.fromkeys(
-        ("max_quarantined_percent", "origin", "delete_when", "truncate_when", "tracked_columns"), "the step"
+        ("max_quarantined_percent", "max_missing_percent", "origin", "delete_when", "truncate_when", "tracked_columns"),
+        "the step",
     ),
     **dict.fromkeys(("untracked_columns", "ignore_nulls", "partial_rows"), "the step"),
 }

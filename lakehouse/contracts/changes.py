@@ -188,6 +188,7 @@ _TERMS = {
     "unknown_fields": "what becomes of unknown fields",
     "lateness": "the lateness horizon",
     "max_quarantined_percent": "the share of a batch that may be refused",
+    "max_missing_percent": "the share of its rows that a snapshot may lack",
     "score": "what is asked of the quality score of a batch",
     "quarantine_warn": "the age from which a record in quarantine is warned of",
     "anomalies": "how days are watched for anomalies",

@@ -236,6 +236,7 @@ def _contract(document: Document, where: Where, table: dict[str, Any]) -> Contra
             Rewritten, _word(document, place, settings, "rewritten_files", REWRITTEN, "ignore") or "ignore"
         ),
         max_quarantined_percent=_max_percent(document, place, settings),
+        max_missing_percent=_max_missing(document, place, settings, way.delivery),
         quarantine_warn=_quarantine_warn(document, place, settings),
         freshness_warn=sla.latency / 2 if sla.latency else None,
         freshness_fail=sla.latency,
@@ -442,6 +443,15 @@ def _max_percent(document: Document, place: Where, settings: dict[str, Any]) -> 
             document.add((*where, key), f"`{key}` is unknown to quarantine", choose(key, ["max_percent", "warn_after"]))
     share = percent(document, (*where, "max_percent"), value.get("max_percent"))
     return 5.0 if share is None else share
+
+
+def _max_missing(document: Document, place: Where, settings: dict[str, Any], delivery: str) -> float:
+    where = (*place, "max_missing_percent")
+    written = settings.get("max_missing_percent")
+    if written is not None and delivery != "snapshot":
+        document.add(where, "rows can be missing from a snapshot alone", "Remove `max_missing_percent:`")
+    share = percent(document, where, written)
+    return 50.0 if share is None else share
 
 
 def _quarantine_warn(document: Document, place: Where, settings: dict[str, Any]) -> timedelta:

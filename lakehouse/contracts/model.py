@@ -270,6 +270,8 @@ class Contract:
     unknown_fields: UnknownFields = "rescue"
     max_quarantined_percent: float
     """A batch is blocked when unreadable and rule-breaking records together exceed this share."""
+    max_missing_percent: float = 50.0
+    """Of `snapshot`: a batch is blocked when its snapshots lack more than this share of the rows before them."""
     quarantine_warn: timedelta
     """Age from which a record that waits in quarantine is warned of."""
     freshness_warn: timedelta | None

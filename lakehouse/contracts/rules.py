@@ -32,7 +32,7 @@ DIMENSIONS: dict[str, Dimension] = {
 
 RESERVED = {
     *("sequence_known", "quarantine_rate", "data_freshness", "records_conserved", "quarantine_age", "unknown_fields"),
-    *("quality_score", "anomalies"),
+    *("quality_score", "anomalies", "snapshot_complete"),
 }
 """Names that checks of every table have; so has `<column>_type`."""
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")

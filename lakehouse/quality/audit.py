@@ -25,6 +25,7 @@ from lakehouse.storage.tables import quote
 QUARANTINE_RATE, FRESHNESS, CONSERVATION = "quarantine_rate", "data_freshness", "records_conserved"
 QUARANTINE_AGE = "quarantine_age"
 UNKNOWN_FIELDS = "unknown_fields"
+SNAPSHOT_COMPLETE = "snapshot_complete"
 QUALITY_SCORE, ALL_DIMENSIONS = "quality_score", "all"
 ANOMALIES = "anomalies"
 BATCH_REJECTED = "batch_rejected"
@@ -88,6 +89,13 @@ def check_names(contract: Contract) -> dict[str, tuple[str, str, bool]]:
         held = contract.unknown_fields == "fail"
         then = "A batch with another one is held back." if held else "Another one is a column of text until it does."
         named[UNKNOWN_FIELDS] = (f"The contract knows every field of the records. {then}", "consistency", held)
+    if contract.delivery == "snapshot":
+        named[SNAPSHOT_COMPLETE] = (
+            f"A snapshot lacks at most {contract.max_missing_percent:g} % of the rows before it. Else it is held back, for "
+            "it may be cut short, and what it lacks would be deleted.",
+            "completeness",
+            True,
+        )
     if contract.freshness_fail:
         hours = contract.freshness_fail.total_seconds() / 3600
         named[FRESHNESS] = (

@@ -22,7 +22,16 @@ from lakehouse.contracts.changes import basis, rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality import profiling
 from lakehouse.quality import results as check_results
-from lakehouse.quality.audit import BATCH_REJECTED, CONSERVATION, QUALITY_SCORE, Views, audit, blocking
+from lakehouse.quality.audit import (
+    BATCH_REJECTED,
+    CONSERVATION,
+    QUALITY_SCORE,
+    SNAPSHOT_COMPLETE,
+    Views,
+    audit,
+    blocking,
+    check_names,
+)
 from lakehouse.quality.profiling import Arrived
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.score import scored
@@ -54,6 +63,8 @@ INTERPRETED_UP_TO = 20_000
 """Records of a batch, or that a table has taken in all, up to which plans over them are not compiled."""
 WAIT_FOR_ANOTHER = 120
 """Seconds that a step waits for another one of the same table, which then leaves it nothing to do."""
+MISSING_AT_LEAST = 10
+"""Rows that a snapshot must lack before their share is asked: of a small table, that says little."""
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
 """Checks that may read whole tables."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
@@ -247,6 +258,8 @@ def _refine(
             results = _with_samples(results, parsed, contract)
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
+        if contract.delivery == "snapshot":
+            results.append(_completeness(contract, held, rows_deleted, len(days), newest))
         results = scored(contract, results, landed, newest)
         watched = None
         if contract.anomalies.severity and (sent is None or since is None):
@@ -592,8 +605,7 @@ def _classify(
         )
         incomplete = [row[0] for row in refused.where(f"not ({known})").select("_arrived_on").distinct().collect()]
         present = refused.where(known).selectExpr(*map(quote, keys), "_arrived_on")
-        in_force = "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"
-        visible = held.where(in_force) if held is not None else None
+        visible = held.where(_in_force(contract)) if held is not None else None
         events, others = snapshot_events(
             events, present, visible, keys, days, incomplete, last_day, partial(stage, "sightings")
         )
@@ -615,6 +627,39 @@ def _classify(
     else:
         folded = fold_current(events, held, keys)
     return folded, others, within
+
+
+def _in_force(contract: Contract) -> str:
+    """SQL over the state: the rows that the table has now."""
+    return "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"
+
+
+def _completeness(contract: Contract, held: DataFrame | None, missing: int, days: int, batch: int) -> CheckResult:
+    """The check `snapshot_complete`: how many rows the snapshots of a batch lack, in percent of those before it (`held`,
+    the state; None on a first load, which lacks nothing) and on average of its days."""
+    description, dimension, _ = check_names(contract)[SNAPSHOT_COMPLETE]
+    share = 0.0
+    if held is not None and missing >= MISSING_AT_LEAST:
+        rows = held.where(_in_force(contract)).count()
+        share = round(100 * missing / max(days, 1) / max(rows, 1), 2)
+    is_cut = share > contract.max_missing_percent
+    if is_cut:
+        description = (
+            f"{description} {missing} of {rows} rows are missing from {days} snapshot(s): land the other files of that day, "
+            f"or a whole snapshot. Are the rows meant to go, `lakehouse batch release {contract.table}`."
+        )
+    return CheckResult(
+        table=contract.table,
+        name=SNAPSHOT_COMPLETE,
+        kind="pipeline",
+        dimension=dimension,
+        outcome="fail" if is_cut else "pass",
+        value=share,
+        threshold=f"<= {contract.max_missing_percent:g} %",
+        description=description,
+        batch=batch,
+        severity="error",
+    )
 
 
 def _summary(

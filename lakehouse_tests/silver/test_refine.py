@@ -422,3 +422,16 @@ def test_snapshots_in_several_batches_and_late_give_one_history(spark: Any, tmp_
     }  # fmt: skip
     assert versions(shop) == HISTORY
     assert next(check for check in done.checks if check.name == "primary_key_unique").outcome == "pass"
+
+
+def test_a_snapshot_that_was_cut_short_deletes_nothing_until_it_is_whole(spark: Any, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, products(history="current"))
+    rows = [f"{number},A" for number in range(24)]
+    assert shop.take(WEEKS[0][0], "p.csv", snapshot(*rows)) == {"applied": 24}
+    shop.ingest(WEEKS[1][0], "1.csv", snapshot(*rows[:9]))
+    with pytest.raises(BatchBlockedError, match="15 of 24 rows are missing from 1 snapshot"):
+        shop.refine()
+    assert len(shop.seen("id")) == 24
+    assert shop.take(WEEKS[1][0], "2.csv", snapshot(*rows[10:])) == {"noop": 23}
+    assert shop.batches()[-1]["rows_deleted"] == 1
+    assert len(shop.seen("id")) == 23
