@@ -105,12 +105,16 @@ def main() -> None:
     stop = [executable("lakehouse"), "engine", "stop"]
     plain.mkdir(parents=True)
     try:
+        # So that no download is timed: the first engine on a machine fetches its jars.
+        _measure([executable("lakehouse"), "engine", "start"], plain)
+        _measure(stop, plain)
         _measure([*land, "--until", DAY], ours)
         a = _measure(run, ours)
         b = _measure(script, plain)
         plain_b = json.loads(b.said)["seconds"]
         _measure([*land, "--until", NEXT_DAY], ours)
-        c_plain = json.loads(_measure(script, plain).said)["seconds"]
+        c_prime = _measure(script, plain)
+        plain_c = json.loads(c_prime.said)["seconds"]
         _measure(stop, plain)
         c = _measure(run, ours)
         d = _measure(run, ours)
@@ -125,8 +129,8 @@ def main() -> None:
     rows = [
         ("a  first full run", a.seconds, a.peak_mib, ""),
         ("b  plain script, its session warm", plain_b, b.peak_mib, f"a / b = {a.seconds / plain_b:.2f}"),
-        ("c  run after one more day", c.seconds, c.peak_mib, f"1.5 c' + 20 s = {1.5 * c_plain + 20:.1f}"),
-        ("c' plain script's increment", c_plain, float("nan"), f"c / c' = {c.seconds / c_plain:.2f}"),
+        ("c  run after one more day", c.seconds, c.peak_mib, f"1.5 c' + 20 s = {1.5 * plain_c + 20:.1f}"),
+        ("c' plain script's increment", plain_c, c_prime.peak_mib, f"c / c' = {c.seconds / plain_c:.2f}"),
         ("d  run with nothing new", d.seconds, d.peak_mib, d.said.strip().splitlines()[-1]),
     ]
     for name, seconds, memory, remark in rows:
