@@ -610,7 +610,13 @@ def _classify(
         events = events.unionByName(truncate_deletes(events, held if announced.new else None, truncates, keys))
     if contract.keeps_events:
         folded = fold_events(
-            events, held, keys, is_history=state.is_historic(contract), tracked=contract.tracked, filled=contract.filled
+            events,
+            held,
+            keys,
+            is_history=state.is_historic(contract),
+            tracked=contract.tracked,
+            filled=contract.filled,
+            null_keeps=contract.null_keeps,
         )
     else:
         folded = fold_current(events, held, keys)

@@ -89,7 +89,7 @@ def test_a_column_that_is_gone_is_told_from_one_that_is_called_otherwise() -> No
 
 
 def test_added_fields_are_columns_of_the_table_and_a_rebuild_gives_the_same(spark: Any, tmp_path: Path) -> None:
-    of = contract([key(), column("name")], name=next(_names), history="full", unknown_fields="add")
+    of = contract([key(), column("name")], name=next(_names), history="full", unknown_fields="add", ignore_nulls=True)
     shop = Shop(spark, tmp_path, of)
     columns = ("id", "name", "valid_from", "valid_to")
     first = [{"id": "1", "name": "x"}, {"id": "2", "name": "y", "colour": "red"}]
@@ -118,7 +118,7 @@ def test_added_fields_are_columns_of_the_table_and_a_rebuild_gives_the_same(spar
 
     # Declared at last, as it was added: nothing changes.
     declared = [key(), column("name"), column("colour")]
-    shop.of = contract(declared, name=of.name, history="full", unknown_fields="add")
+    shop.of = contract(declared, name=of.name, history="full", unknown_fields="add", ignore_nulls=True)
     assert shop.take("2025-03-07", "c", [{"id": "1", "name": "x", "colour": "green"}]) == {"applied": 1}
     assert [row[4] for row in shop.seen(*columns, "colour", "unit_price") if row[0] == "1"] == [None, "green"]
 
