@@ -53,6 +53,14 @@ def test_the_table_of_the_server_is_the_contracts_own_unless_it_says_otherwise(
     assert named.table == "Orders"
 
 
+def test_the_order_of_a_captured_table_is_that_of_its_commits(write: Callable[..., Path]) -> None:
+    unordered = SERVERS.replace("      sequence: [source.commit_lsn, source.lsn]\n", "")
+    (problem,) = check([write((CUSTOM, unordered))])
+    assert "sequence: [source.commit_lsn, source.lsn]" in problem.remedy
+    (landed,) = check([write((CUSTOM, unordered[unordered.index("customProperties") :]))])
+    assert "sequence: [source.lsn]" in landed.remedy
+
+
 def test_only_changes_are_captured(write: Callable[..., Path]) -> None:
     assert (
         load(write(("customProperties:\n", SERVERS.partition("customProperties")[0] + "customProperties:\n"))).origin
