@@ -130,8 +130,8 @@ def refine(
     beyond it is taken back, and the ledger is healed from the state's notes.
 
     Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
-    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column, or its format
-    changed), ExpiredError (all is to be folded anew, and bronze no longer holds all) and ConcurrentWriterError (another
+    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column or a child view,
+    or its format or where it is captured from changed), ExpiredError (all is to be folded anew, and bronze no longer holds all) and ConcurrentWriterError (another
     writer committed meanwhile, nothing was written by this one).
     """
     with _sole_refiner(storage, contract):
@@ -191,6 +191,9 @@ def _refine(
     if sent is not None:
         quarantine.ensure_resolutions(spark, storage, contract)
         newest = None if done is None or sent.isEmpty() else newest if full_refresh else done
+    if last is not None and not full_refresh:  # also where nothing has come: the views would follow
+        refuse_other_basis(contract, last[1])
+        evolution.refuse_changes(contract, last[1])
     # Bronze is behind where it lost its newest commit: what it takes again is a batch of its own.
     if newest is None or (done is not None and newest <= done and not full_refresh and sent is None):
         if last is not None:
@@ -203,9 +206,6 @@ def _refine(
     if since is not None and sent is None and _must_fold_anew(spark, contract, since, last):
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
-    if last is not None and not full_refresh:
-        _refuse_other_basis(contract, last[1])
-        evolution.refuse_changes(contract, last[1])
     change = _change_number(newest, last[1] if last else None)
     raw = _raw(spark, contract, since if sent is None else None, newest)
     if sent is not None and not full_refresh:
@@ -271,9 +271,7 @@ def _refine(
             "batch": newest,
             "change": change,
             "basis": basis(contract),
-            "format": contract.format,
-            "columns": evolution.declared(contract),
-            "added": evolution.added_columns(contract),
+            **evolution.remembered(contract),
             "rows_by": rows_digest(contract) if previous.get("rows_by") in (None, rows_digest(contract)) else "several",
             "since": since,
             "after": after,
@@ -383,7 +381,8 @@ class BasisError(Exception):
         )
 
 
-def _refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
+def refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
+    """Raises BasisError where the table's last batch, as its note tells, made rows by another key, delivery, …"""
     made_by = last.get("basis")
     if made_by is not None and made_by != basis(contract):
         raise BasisError(contract, made_by)

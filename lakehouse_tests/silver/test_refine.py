@@ -23,6 +23,7 @@ from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
 from lakehouse.silver import assets, ledger, quarantine, refine
+from lakehouse.silver.evolution import LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
 from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
@@ -168,9 +169,15 @@ def test_late_records_a_rebuild_and_records_that_bronze_replaced(spark: Any, tmp
 
     # Only what is within the horizon is promised to be the same.
     spark.sql(f"delete from {shop.of.bronze_table} where record like '%-09T%'")
+    view = shop.of.child_view(shop.of.column("lines"))
+    shop.of = replace(shop.of, columns=tuple(replace(one, child_table=None) for one in shop.of.columns))
+    with pytest.raises(LostViewsError):
+        shop.refine()
+    assert spark.catalog.tableExists(view)
     done = shop.refine(full_refresh=True)
     assert done is not None
     assert done.is_rebuild
+    assert not spark.catalog.tableExists(view)
     assert shop.seen(*columns) == seen
     assert shop.quarantine() == []
     assert [row["landed"] for row in shop.batches()] == [3, 4, 6]
