@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.contracts.changes import basis
 from lakehouse.contracts.inference import snake
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.quality.audit import UNKNOWN_FIELDS, check_names
@@ -82,6 +83,22 @@ def with_added(spark: SparkSession, contract: Contract) -> Contract:
         return contract
     last = ledger.last_note(spark, contract)
     return evolved(contract, last[1].get("added") or {}) if last else contract
+
+
+def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> bool:
+    """As `state.ensure_views`, with the columns that batches before have added. False, and the views stay as they are, where
+    the rows cannot follow the contract: the table's next step says so."""
+    contract = with_added(spark, contract)
+    last = ledger.last_note(spark, contract)
+    if last is not None:
+        try:
+            refuse_changes(contract, last[1])
+        except ContractChangedError:
+            return False
+        if last[1].get("basis", basis(contract)) != basis(contract):
+            return False
+    state.ensure_views(spark, storage, contract)
+    return True
 
 
 def evolved(contract: Contract, added: Mapping[str, str]) -> Contract:

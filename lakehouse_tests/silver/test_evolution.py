@@ -177,7 +177,7 @@ def test_added_fields_are_columns_of_the_table_and_a_rebuild_gives_the_same(spar
     assert not refine.is_outdated(spark, of)
     assert shop.refine(full_refresh=True) is not None
     assert shop.seen(*columns, "colour", "unit_price") == seen
-    state.ensure_views(spark, settings().storage_dir, evolution.with_added(spark, of))
+    assert evolution.ensure_views(spark, settings().storage_dir, of)
     assert shop.seen(*columns, "colour", "unit_price") == seen
 
     # Declared at last, as it was added: nothing changes.

@@ -22,7 +22,7 @@ from lakehouse.engine import client
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
-from lakehouse.silver import assets, ledger, quarantine, refine
+from lakehouse.silver import assets, evolution, ledger, quarantine, refine
 from lakehouse.silver.evolution import LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
@@ -173,6 +173,7 @@ def test_late_records_a_rebuild_and_records_that_bronze_replaced(spark: Any, tmp
     shop.of = replace(shop.of, columns=tuple(replace(one, child_table=None) for one in shop.of.columns))
     with pytest.raises(LostViewsError):
         shop.refine()
+    assert not evolution.ensure_views(spark, settings().storage_dir, shop.of)
     assert spark.catalog.tableExists(view)
     done = shop.refine(full_refresh=True)
     assert done is not None
