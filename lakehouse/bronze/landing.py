@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Contract
-from lakehouse.settings import settings
+from lakehouse.storage import s3
 
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".inprogress", ".filepart")
@@ -24,8 +23,6 @@ LARGEST_FILE = 1024**3
 """Bytes. A file is taken as a whole by one task, so that every record knows its place; larger ones are refused."""
 
 
-S3_TIMEOUT = 10
-"""Seconds that an object store has to answer."""
 WAIT_AT_MOST = 5
 """Seconds that a look at landing waits for young files; whatever has to settle for longer waits for a later look."""
 
@@ -103,21 +100,9 @@ def _files_below(folder: str, below: str, arrived_on: date) -> Iterator[LandedFi
             yield LandedFile(path, arrived_on, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
-def _is_s3(landing: str) -> bool:
-    return landing.startswith("s3a://")
-
-
 def can_list(landing: str) -> bool:
     """Whether the files in landing can be told without the engine."""
-    return "://" not in landing or _is_s3(landing)
-
-
-@cache
-def _s3(endpoint: str | None) -> fs.S3FileSystem:
-    scheme, _, place = (endpoint or "https://").partition("://")
-    return fs.S3FileSystem(
-        endpoint_override=place or None, scheme=scheme, connect_timeout=S3_TIMEOUT, request_timeout=S3_TIMEOUT
-    )
+    return "://" not in landing or s3.is_s3(landing)
 
 
 def _s3_infos(folder: str, is_recursive: bool) -> list[fs.FileInfo]:
@@ -125,7 +110,7 @@ def _s3_infos(folder: str, is_recursive: bool) -> list[fs.FileInfo]:
     path = folder.split("://", 1)[1]
     try:
         selector = fs.FileSelector(path, allow_not_found=True, recursive=is_recursive)
-        store = _s3(settings().s3_endpoint)
+        store = s3.store()
         found: list[fs.FileInfo] = store.get_file_info(selector)
         if not found and store.get_file_info(path.split("/")[0]).type == fs.FileType.NotFound:
             raise OSError("there is no such bucket")
@@ -177,7 +162,7 @@ def landed_files(
     """
     if "://" not in landing:
         found: Iterable[LandedFile] = _local_files(landing, contract, period)
-    elif _is_s3(landing):
+    elif s3.is_s3(landing):
         found = _s3_files(landing, contract)
     elif spark is not None:
         found = _remote_files(spark, landing, contract)
@@ -244,7 +229,7 @@ def refuse_unopenable(landing: str, files: Iterable[LandedFile]) -> None:
 def first_day(landing: str, contract: Contract) -> date | None:
     """The oldest arrival day in a landing that can be listed, without reading a file; None where there is none, and where
     a bucket does not say."""
-    if _is_s3(landing):
+    if s3.is_s3(landing):
         try:
             days = [
                 day

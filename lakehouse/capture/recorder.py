@@ -77,7 +77,7 @@ class Recorder:
 
     def _keep(self, state: State) -> None:
         if self._is_first:
-            self._begin_anew(self.state.lsn + 1)
+            self._begin_anew(None)
         counts = {name: state.events.get(name, 0) + self._events.get(name, 0) for name in state.events | self._events}
         moves = self._files.seal(state.lsn)
         self.state = replace(state, files=moves, events=counts)
@@ -109,19 +109,25 @@ class Recorder:
         if lsn is None and source.get("snapshot") == "false":
             raise RuntimeError(f"an event of {folder} at {source['lsn']} came outside of a transaction")
         if self._is_first:
-            self._begin_anew(source["lsn"])
+            self._begin_anew(envelope if lsn is None else None)
         source["commit_lsn"] = source["lsn"] if lsn is None else lsn
         self._write(folder, envelope)
 
-    def _begin_anew(self, lsn: int) -> None:
-        """A later snapshot tells which rows there are, so that the rows from before it are removed first."""
+    def _begin_anew(self, first: Mapping[str, Any] | None) -> None:
+        """A later snapshot tells which rows there are, so that the rows from before it are removed first: behind all that
+        was captured, and before `first`, the snapshot's first row (None: it has none), by whatever a contract orders."""
         self._is_first = False
         if not self.state.events:
             return
+        now = int(time.time() * 1000)
+        if first is None:
+            lsn = commit_lsn = self.state.lsn + 1
+        else:  # no record of a log begins one byte before another
+            commit_lsn, now = first["source"]["lsn"], first.get("ts_ms", now) - 1
+            lsn = commit_lsn - 1
         for table in self._source.tables:
-            place = {"schema": table.schema, "table": table.name, "lsn": 0, "commit_lsn": lsn}
+            place = {"schema": table.schema, "table": table.name, "lsn": lsn, "commit_lsn": commit_lsn}
             origin = {"connector": "postgresql", "name": self._source.name, "db": self._source.database, **place}
-            now = int(time.time() * 1000)
             envelope = {"before": None, "after": None, "source": origin, "op": "t", "ts_ms": now}
             self._write(table.folder, envelope)
 

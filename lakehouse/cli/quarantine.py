@@ -20,8 +20,8 @@ from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.client import connect
 from lakehouse.settings import Settings, settings
+from lakehouse.silver import evolution, refine
 from lakehouse.silver import quarantine as ward
-from lakehouse.silver import refine, state
 from lakehouse.silver.corrections import CorrectionError, checked, corrected
 from lakehouse.silver.ledger import REFUSED
 from lakehouse.silver.masks import masked_record
@@ -251,7 +251,7 @@ def _plain_decision(step: str, done: str, text: str) -> click.Command:
             matched = _matched(spark, contract, selection)
             rows = matched.select("id").collect()
             ward.decide(spark, here.storage_dir, contract, matched, step, given["made_by"], note)
-        state.ensure_views(spark, here.storage_dir, contract)
+        evolution.ensure_views(spark, here.storage_dir, contract)
         click.echo(f"{done}: {_named([row['id'] for row in rows])}.")
 
     decide.__doc__ = text
@@ -355,7 +355,7 @@ def _end(
     here: Settings, contract: Contract, spark: Any, ids: list[str], done: str, at_once: bool, made_by: str, note: str
 ) -> None:
     """Says what was decided and what a replay would make of it, or makes it so."""
-    state.ensure_views(spark, here.storage_dir, contract)  # they tell of decisions from the first one on
+    evolution.ensure_views(spark, here.storage_dir, contract)  # they tell of decisions from the first one on
     click.echo(f"{done.capitalize()}: {_named(ids)}.")
     asked = Replay(Selection(tuple(ids)), made_by, note)
     if at_once:

@@ -83,9 +83,10 @@ def _basics(old: Contract, new: Contract) -> Iterator[Change]:
         if before != after:
             # Another format is how new files are read; what bronze holds of the old ones is read by it too.
             yield Change("breaking", name, f"was {before}, is {after}")
-    if old.origin and new.origin and old.origin.identity != new.origin.identity:
+    was, now = (of.origin.identity if of.origin else "not given" for of in (old, new))
+    if was != now:
         # Hosts come and go; the log positions of another database do not follow those that are there.
-        yield Change("breaking", "servers", f"was {old.origin.identity}, is {new.origin.identity}")
+        yield Change("breaking" if old.origin and new.origin else "forward-only", "servers", f"was {was}, is {now}")
     chosen, choice = basis(old), basis(new)
     for name in _OPTIONS:
         if chosen.get(name) != choice.get(name):

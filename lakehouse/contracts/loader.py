@@ -392,7 +392,11 @@ def _sequence(
 
 def _envelope_sequence(document: Document, where: Where, place: Where, names: list[str]) -> None:
     if not names:
-        remedy = "Add `sequence: [source.lsn]`, the place in the source's log"
+        remedy = (
+            "Add `sequence: [source.commit_lsn, source.lsn]`, where its transaction was committed and where it was written"
+            if servers.is_captured(document)
+            else "Add `sequence: [source.lsn]`, the place in the source's log"
+        )
         document.add(place, "changes need a sequence to be ordered by", remedy)
     for index, name in enumerate(names):
         if not _ENVELOPE.fullmatch(name):

@@ -15,6 +15,11 @@ _LONGEST_NAME = 40
 _SECRET = re.compile(r"pass(word|wd)?|secret|token", re.IGNORECASE)
 
 
+def is_captured(document: Document) -> bool:
+    """Whether the contract names a Postgres server."""
+    return any(data.get("type") in TYPES for _, data in entries(document.data, "servers"))
+
+
 def read_origin(document: Document, table: str) -> Origin | None:
     """The table's place in a Postgres server; None where the contract names none. Records every problem."""
     found = [(index, data) for index, data in entries(document.data, "servers") if data.get("type") in TYPES]

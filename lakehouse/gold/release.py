@@ -307,8 +307,10 @@ def heal(
     for contract in contracts.values():
         wanted = {contract.table, f"{contract.table}__quarantine"}
         wanted |= {contract.child_view(column).split(".")[1] for column in contract.child_tables}
-        if not wanted <= have and tables.exists(spark, contract.state_table) and ledger.last_note(spark, contract):
-            state.ensure_views(spark, storage, evolution.with_added(spark, contract))
+        is_bare = (
+            not wanted <= have and tables.exists(spark, contract.state_table) and ledger.last_note(spark, contract)
+        )
+        if is_bare and evolution.ensure_views(spark, storage, contract):
             done.append(contract.silver_table)
     for _ in range(3):  # another process may release while the views are made here
         release = current(spark)

@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.contracts.changes import basis
 from lakehouse.contracts.inference import snake
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.quality.audit import UNKNOWN_FIELDS, check_names
@@ -53,12 +54,51 @@ class LostColumnsError(ContractChangedError):
         )
 
 
+class LostViewsError(ContractChangedError):
+    """Child views that a table has are no longer in its contract."""
+
+    def __init__(self, contract: Contract, lost: Sequence[str]) -> None:
+        super().__init__(
+            f"{contract.silver_table} has child views that its contract {contract.version} does not: {'; '.join(lost)}. "
+            "Nothing was committed: a view that people may read is not dropped or renamed unasked. "
+            f"`lakehouse rebuild {contract.table}` does so; or put its `childTable` back into the contract."
+        )
+
+
+class OriginChangedError(ContractChangedError):
+    """The rows of a table were captured from another place than its contract says now."""
+
+    def __init__(self, contract: Contract, before: str, now: str) -> None:
+        super().__init__(
+            f"{contract.silver_table}: its rows were captured from {before}, and its contract {contract.version} says {now}. "
+            "Nothing was committed: places in the log of another database do not follow those of the rows that are there. "
+            f"Where it is the same database by another name, `lakehouse rebuild {contract.table}` takes it over; else put "
+            "the old one back, and declare a table of another name for the other."
+        )
+
+
 def with_added(spark: SparkSession, contract: Contract) -> Contract:
     """The contract with the columns that batches before have added to its table."""
     if contract.unknown_fields != "add" or not tables.exists(spark, contract.state_table):
         return contract
     last = ledger.last_note(spark, contract)
     return evolved(contract, last[1].get("added") or {}) if last else contract
+
+
+def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> bool:
+    """As `state.ensure_views`, with the columns that batches before have added. False, and the views stay as they are, where
+    the rows cannot follow the contract: the table's next step says so."""
+    contract = with_added(spark, contract)
+    last = ledger.last_note(spark, contract)
+    if last is not None:
+        try:
+            refuse_changes(contract, last[1])
+        except ContractChangedError:
+            return False
+        if last[1].get("basis", basis(contract)) != basis(contract):
+            return False
+    state.ensure_views(spark, storage, contract)
+    return True
 
 
 def evolved(contract: Contract, added: Mapping[str, str]) -> Contract:
@@ -162,20 +202,45 @@ def is_reshaped(spark: SparkSession, contract: Contract) -> bool:
 
 
 def declared(contract: Contract) -> dict[str, list[str]]:
-    """Column → its field in the source and its type, as JSON can hold it: what a later contract is compared with."""
+    """Column → its field in the source and its type, as JSON can hold it."""
     return {c.name: [c.source_name, c.type] for c in contract.columns if not c.is_added}
 
 
+def remembered(contract: Contract) -> dict[str, Any]:
+    """What the note of a batch says of its contract, for a later one to be compared with."""
+    return {
+        "format": contract.format,
+        "columns": declared(contract),
+        "added": added_columns(contract),
+        "children": {column.name: contract.child_view(column) for column in contract.child_tables},
+        **({"origin": contract.origin.identity} if contract.origin else {}),
+    }
+
+
 def refuse_changes(contract: Contract, last: Mapping[str, Any]) -> None:
-    """Compares the contract with that of the table's last batch, as its note tells. Raises LostColumnsError where columns
-    are gone, and FormatChangedError."""
+    """Compares the contract with that of the table's last batch, as its note tells. Raises FormatChangedError,
+    OriginChangedError, and LostColumnsError or LostViewsError where columns or child views are gone."""
     if (before := last.get("format", contract.format)) != contract.format:
         raise FormatChangedError(contract, before)
+    if contract.origin and (before := last.get("origin", contract.origin.identity)) != contract.origin.identity:
+        raise OriginChangedError(contract, before, contract.origin.identity)
     now = {column.source_name: column.name for column in contract.columns}
+    had = [(name, source, kind) for name, (source, kind) in (last.get("columns") or {}).items()]
+    had += [
+        (name, source, "string, added by `unknown_fields: add`") for name, source in (last.get("added") or {}).items()
+    ]
     lost = [
         f"`{name}` ({kind})" + (f", which is called `{now[source]}` now" if source in now else "")
-        for name, (source, kind) in (last.get("columns") or {}).items()
+        for name, source, kind in had
         if name not in contract.column_names
     ]
     if lost:
         raise LostColumnsError(contract, lost)
+    views = {column.name: contract.child_view(column) for column in contract.child_tables}
+    gone = [
+        f"`{view}` (the elements of `{name}`)" + (f", which is `{views[name]}` now" if name in views else "")
+        for name, view in (last.get("children") or {}).items()
+        if view not in views.values()
+    ]
+    if gone:
+        raise LostViewsError(contract, gone)

@@ -14,7 +14,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.storage.tables import Field, local_rows, quote
+from lakehouse.storage.tables import Field, literal, local_rows, quote
 
 APPLIED, NOOP, DUPLICATE, SUPERSEDED, DELETED = "applied", "noop", "duplicate", "superseded", "deleted"
 QUARANTINED, TOO_LATE, REJECTED = "quarantined", "too_late", "rejected"
@@ -87,6 +87,7 @@ def fold_events(
     is_history: bool = True,
     tracked: Sequence[str] = (),
     filled: Sequence[str] = (),
+    null_keeps: Sequence[str] = (),
 ) -> DataFrame:
     """Every event of each touched key: as versions with their time of validity (SCD2), or to tell the current row from
     them all (`is_history` false).
@@ -102,10 +103,12 @@ def fold_events(
 
     With `filled`, the events' `_kept` names those of these columns that an event leaves as they were: they get the
     value of the event before it, back to a delete. The first event of a key that is retained has nothing before it
-    and keeps the value that it was given when there was.
+    and keeps the value that it was given when there was. Of `null_keeps`, a null is always one that leaves the value.
+
+    The state may lack columns of the events, and have narrower types.
     """
     columns = [name for name in events.columns if name not in HISTORY_COLUMNS]
-    everything = _with_held(events, state, keys, columns, filled)
+    everything = _with_held(events, state, keys, columns, filled, null_keeps)
     by_key = f"partition by {_keys(keys)} order by _sequence, _copy, _file, _position"
     # A copy of an event (same key and sequence) takes no part in the runs: it is told apart first, as a duplicate.
     copies = everything.selectExpr(
@@ -171,7 +174,12 @@ def fold_events(
 
 
 def _with_held(
-    events: DataFrame, state: DataFrame | None, keys: Sequence[str], columns: Sequence[str], filled: Sequence[str]
+    events: DataFrame,
+    state: DataFrame | None,
+    keys: Sequence[str],
+    columns: Sequence[str],
+    filled: Sequence[str],
+    null_keeps: Sequence[str],
 ) -> DataFrame:
     """The events, and what the state holds of their keys, with what it says of them (`_old_…`)."""
     new = events.selectExpr(
@@ -188,16 +196,35 @@ def _with_held(
     if state is None:
         return new
     touched = events.selectExpr(*map(quote, keys)).distinct()
-    held = state.join(touched, list(keys), "left_semi").selectExpr(
-        *(quote(name) if name in state.columns else f"null as {quote(name)}" for name in columns),
+    shaped = state.join(touched, list(keys), "left_semi").selectExpr(*_shaped(events, state, columns), *HISTORY_COLUMNS)
+    held = shaped.selectExpr(
+        *(_left_open(null_keeps) if name == "_kept" and null_keeps else quote(name) for name in columns),
         "0 as _copy",
         "false as _is_new",
         "_is_visible as _old_visible",
         "valid_from as _old_from",
         "valid_to as _old_to",
-        f"{_hash_of(state, filled) if filled else 'cast(null as bigint)'} as _old_values",
+        f"{_hash_of(shaped, filled) if filled else 'cast(null as bigint)'} as _old_values",
     )
     return new.unionByName(held)
+
+
+def _shaped(events: DataFrame, state: DataFrame, columns: Sequence[str]) -> list[str]:
+    """SQL of the columns of the events from the state, which gets the columns and the wider types of a batch only when it
+    commits. Of the same type, lest a value that is the same has another hash."""
+    wanted, actual = dict(events.dtypes), dict(state.dtypes)
+    return [
+        quote(name)
+        if actual.get(name) == wanted[name]
+        else f"cast({quote(name) if name in actual else 'null'} as {wanted[name]}) as {quote(name)}"
+        for name in columns
+    ]
+
+
+def _left_open(null_keeps: Sequence[str]) -> str:
+    """SQL of `_kept` with the columns that an event of the state left before the table had them."""
+    nulls = ", ".join(f"if({quote(name)} is null, {literal(name)}, null)" for name in null_keeps)
+    return f"array_union(_kept, filter(array({nulls}), x -> x is not null)) as _kept"
 
 
 def _fill(once: DataFrame, by_key: str, keys: Sequence[str], filled: Sequence[str]) -> DataFrame:

@@ -280,14 +280,20 @@ def counts_before(told: DataFrame) -> dict[str, int]:
     return {row["was"]: int(row["n"]) for row in told.groupBy("was").agg(F.sum("copies").alias("n")).collect()}
 
 
+def note_of(step: dict[str, Any]) -> dict[str, Any]:
+    """The note of what a step of silver writes into the quarantine, of the note that its commit of the state will carry."""
+    return {"kind": "quarantine"} | {name: step[name] for name in ("table", "batch", "change", "after", "attempt")}
+
+
 def commit_outcomes(
-    spark: SparkSession, contract: Contract, told: DataFrame, replay: Replay, batch: int, change: int, is_whole: bool
+    spark: SparkSession, contract: Contract, told: DataFrame, replay: Replay, of: dict[str, Any], is_whole: bool
 ) -> None:
     """Notes what became of the records that a replay sent, and takes those that are in the table now out of the quarantine;
     one that is still refused stays, with what it breaks now. (Of a table that is folded anew, the quarantine is too.)
 
-    Two commits before that of the state, which counts: without it, `heal` takes both back.
+    Two commits before that of the state, which counts and will carry the note `of`: without it, `heal` takes both back.
     """
+    change = of["change"]
     rows = told.selectExpr(
         "file",
         "position",
@@ -314,13 +320,14 @@ def commit_outcomes(
         "and xxhash64(target.record) = source.record_hash",
         f"when matched and source.outcome in ({listed}) then update set "
         "disposition = source.outcome, reasons = source.rules\nwhen matched then delete",
-        {"kind": "quarantine", "table": contract.table, "batch": batch, "change": change},
+        note_of(of),
     )
 
 
 def heal(spark: SparkSession, contract: Contract) -> bool:
     """Takes back what a step that died before its commit of the state left in the quarantine and among the decisions; True
-    where there was something. Told by notes alone. For whoever is the table's only writer."""
+    where there was something. Told by notes alone. For whoever has the table to itself on this machine: of a step on another
+    one that is between both commits it takes back the first, which the batch after that finds out."""
     if not tables.exists(spark, contract.quarantine_table) or not tables.exists(spark, contract.state_table):
         return False
     last = ledger.last_note(spark, contract)

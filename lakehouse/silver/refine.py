@@ -35,6 +35,7 @@ from lakehouse.quality.audit import (
 from lakehouse.quality.profiling import Arrived
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.score import scored
+from lakehouse.settings import settings
 from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, retention, state
 from lakehouse.silver.decisions import Decision
 from lakehouse.silver.fold import (
@@ -54,7 +55,7 @@ from lakehouse.silver.fold import (
 from lakehouse.silver.masks import masked_record
 from lakehouse.silver.parse import NOTHING, TRUNCATE, parse, sequence_of, sequence_texts, technical
 from lakehouse.silver.quarantine import Pins, Replay
-from lakehouse.storage import tables
+from lakehouse.storage import s3, tables
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import ConcurrentWriterError, lost_race, quote
 
@@ -140,8 +141,8 @@ def refine(
     beyond it is taken back, and the ledger is healed from the state's notes.
 
     Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
-    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column, or its format
-    changed), ExpiredError (all is to be folded anew, and bronze no longer holds all) and ConcurrentWriterError (another
+    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column or a child view,
+    or its format or where it is captured from changed), ExpiredError (all is to be folded anew, and bronze no longer holds all) and ConcurrentWriterError (another
     writer committed meanwhile, nothing was written by this one).
     """
     with _sole_refiner(storage, contract):
@@ -150,12 +151,10 @@ def refine(
 
 @contextmanager
 def _sole_refiner(storage: str, contract: Contract) -> Iterator[None]:
-    """One at a time a table, where storage is a local folder: two would share its staging. Ends with the process. What it
-    cannot see (another machine, a commit that the engine goes on with after its client has died), the turn finds out."""
-    if "://" in storage:
-        yield
-        return
-    path = Path(storage) / "_staging" / f"{contract.table}.lock"
+    """One at a time a table, on this machine. Ends with the process. What it cannot see (another machine, a commit that the
+    engine goes on with after its client has died), the turn finds out."""
+    is_local = "://" not in storage
+    path = (Path(storage) / "_staging" if is_local else settings().home / "locks") / f"{contract.table}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -166,6 +165,8 @@ def _sole_refiner(storage: str, contract: Contract) -> Iterator[None]:
             "nothing was written by this one. Run it again."
         ) from None
     try:
+        if is_local:
+            _unstage(_staging(storage, contract))  # what a killed batch left
         yield
     finally:
         lock.release()
@@ -182,8 +183,8 @@ def _refine(
     accepts_loss: bool,
 ) -> Refined | None:
     """As `refine`, for whoever is the only one on this machine."""
-    started = time.monotonic()
-    _unstage(f"{storage}/_staging/{contract.table}")  # what a killed batch left
+    started, attempt = time.monotonic(), uuid.uuid4().hex
+    staging = f"{_staging(storage, contract)}/{attempt}"
     contract = evolution.with_added(spark, contract)
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
@@ -197,10 +198,13 @@ def _refine(
     done, newest = pending_batch(spark, contract)
     pins = quarantine.pins(spark, contract)
     sent = quarantine.chosen(spark, contract, replay, pins) if replay is not None else None
-    full_refresh |= sent is not None and contract.delivery == "snapshot"
+    full_refresh |= sent is not None and (contract.delivery == "snapshot" or _lost_quarantine(spark, contract, last))
     if sent is not None:
         quarantine.ensure_resolutions(spark, storage, contract)
         newest = None if done is None or sent.isEmpty() else newest if full_refresh else done
+    if last is not None and not full_refresh:  # also where nothing has come: the views would follow
+        refuse_other_basis(contract, last[1])
+        evolution.refuse_changes(contract, last[1])
     # Bronze is behind where it lost its newest commit: what it takes again is a batch of its own.
     if newest is None or (done is not None and newest <= done and not full_refresh and sent is None):
         if last is not None:
@@ -213,9 +217,6 @@ def _refine(
     if since is not None and sent is None and _must_fold_anew(spark, contract, since, last):
         since = None
     previous: dict[str, Any] = last[1] if last and since is not None else {}
-    if last is not None and not full_refresh:
-        _refuse_other_basis(contract, last[1])
-        evolution.refuse_changes(contract, last[1])
     change = _change_number(newest, last[1] if last else None)
     raw = _raw(spark, contract, since if sent is None else None, newest)
     if sent is not None and not full_refresh:
@@ -236,7 +237,8 @@ def _refine(
     with _small(spark, taken), ExitStack() as stack:
         small = nullcontext if is_small else partial(_small, spark, landed)
         held = spark.table(contract.state_table) if since is not None else None
-        stage = partial(_stage, stack, spark, storage, contract.table)
+        stack.callback(_unstage, staging)
+        stage = partial(_stage, spark, staging)
         raw, carried = _decided(spark, contract, raw, pins, decided)
         # Nobody judges lateness a second time; but what the state has forgotten, it cannot weigh against.
         against = previous if sent is None else {"floor": previous.get("floor")}
@@ -282,13 +284,12 @@ def _refine(
             "batch": newest,
             "change": change,
             "basis": basis(contract),
-            "format": contract.format,
-            "columns": evolution.declared(contract),
-            "added": evolution.added_columns(contract),
+            **evolution.remembered(contract),
             "rows_by": rows_digest(contract) if previous.get("rows_by") in (None, rows_digest(contract)) else "several",
             "since": since,
             "after": after,
-            "attempt": uuid.uuid4().hex,
+            "attempt": attempt,
+            "quarantine": last[1].get("quarantine") if last else None,
             "landed": landed,
             "taken": taken,
             "counts": counts,
@@ -313,9 +314,10 @@ def _refine(
                 # A replay of old records moves no horizon, lest others be too late by it.
                 was, late = quarantine.counts_before(told), previous.get("watermark")
                 note |= {"kind": ledger.REPLAY, "was": was, "watermark": late, "last_day": previous.get("last_day")}
-            quarantine.commit_outcomes(spark, contract, told, replay, newest, change, since is None)
-        if sent is None or since is None:
-            _commit_quarantine(spark, contract, parsed, since, refused, note)
+            quarantine.commit_outcomes(spark, contract, told, replay, note, since is None)
+            note["quarantine"] = attempt
+        if (sent is None or since is None) and _commit_quarantine(spark, contract, parsed, since, refused, note):
+            note["quarantine"] = attempt
         with nullcontext() if is_small else _small(spark, refused):
             age = quarantine.age(spark, contract, newest, pins.resolutions is not None or sent is not None)
         results.append(replace(age, partition=partition))
@@ -392,7 +394,8 @@ class BasisError(Exception):
         )
 
 
-def _refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
+def refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
+    """Raises BasisError where the table's last batch, as its note tells, made rows by another key, delivery, …"""
     made_by = last.get("basis")
     if made_by is not None and made_by != basis(contract):
         raise BasisError(contract, made_by)
@@ -425,13 +428,14 @@ def _must_fold_anew(
 
 
 def _lost_quarantine(spark: SparkSession, contract: Contract, last: tuple[int, dict[str, Any]] | None) -> bool:
-    """Whether the quarantine was last written by a batch that lost its race for the state to the newest one there: what it
-    has of that one is not known, so all is folded anew."""
+    """Whether the quarantine is not what the newest batch left there, so that all is folded anew: a batch that lost its race
+    for the state has written it over, or a step on another machine has put it back while that one was under way."""
     written = (note for _, note in notes(spark, contract.quarantine_table) if note.get("kind") == "quarantine")
     held = next(written, None)
-    if held is None or last is None or "after" not in held:
+    if held is None or last is None or held.get("attempt") == last[1].get("quarantine"):
         return False
-    return bool(held["after"] == last[1].get("after") and held["batch"] != last[1]["batch"])
+    # Of two that have taken the same batch on the same state, each leaves what the other does.
+    return (held.get("after"), held["batch"]) != (last[1].get("after"), last[1]["batch"])
 
 
 def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
@@ -448,15 +452,17 @@ def _decided(
     return raw, (*of_records, *of_batches)
 
 
-def _stage(stack: ExitStack, spark: SparkSession, storage: str, table: str, name: str, frame: DataFrame) -> DataFrame:
-    """Writes a frame to the table's staging folder and returns what was written.
+def _staging(storage: str, contract: Contract) -> str:
+    return f"{storage}/_staging/{contract.table}"
+
+
+def _stage(spark: SparkSession, staging: str, name: str, frame: DataFrame) -> DataFrame:
+    """Writes a frame to the staging folder of this attempt, which nobody else writes to, and returns what was written.
 
     Whatever comes after reads a file instead of a plan: the plan of a parsed batch is large, and Spark would analyze
-    and optimize it anew for each of some twenty queries, cached or not. The folder is overwritten by the table's next
-    batch at the latest, so that a killed one leaves nothing behind for long.
+    and optimize it anew for each of some twenty queries, cached or not.
     """
-    place = f"{storage}/_staging/{table}/{name}"
-    stack.callback(_unstage, place)
+    place = f"{staging}/{name}"
     frame.write.mode("overwrite").parquet(place)
     # Asked for once: without a schema, each query on the frame would start a job to read it from a file.
     return spark.read.schema(spark.read.parquet(place).schema).parquet(place)
@@ -481,8 +487,10 @@ def _small(spark: SparkSession, landed: int) -> Iterator[None]:
 
 
 def _unstage(place: str) -> None:
-    """Removes a staging folder. On storage that only the engine reaches it stays until the table's next batch."""
-    if "://" not in place:
+    """Removes a staging folder. On storage that this process cannot reach without the engine it stays."""
+    if s3.is_s3(place):
+        s3.remove(place)
+    elif "://" not in place:
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -622,7 +630,13 @@ def _classify(
         events = events.unionByName(truncate_deletes(events, held if announced.new else None, truncates, keys))
     if contract.keeps_events:
         folded = fold_events(
-            events, held, keys, is_history=state.is_historic(contract), tracked=contract.tracked, filled=contract.filled
+            events,
+            held,
+            keys,
+            is_history=state.is_historic(contract),
+            tracked=contract.tracked,
+            filled=contract.filled,
+            null_keeps=contract.null_keeps,
         )
     else:
         folded = fold_current(events, held, keys)
@@ -770,12 +784,12 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
 
 def _commit_quarantine(
     spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, count: int, of: dict[str, Any]
-) -> None:
-    """Replaces what a batch that died before its commit may have left; then it is as if written once. A record that a fold
-    anew refuses again has been in quarantine since it was refused first."""
+) -> bool:
+    """Replaces what a batch that died before its commit may have left; then it is as if written once. False where there was
+    nothing to write. A record that a fold anew refuses again has been in quarantine since it was refused first."""
     _, held = next(notes(spark, contract.quarantine_table), (0, None))
     if not count and (held is None or (since is not None and held["batch"] <= since)):
-        return
+        return False
     refused = parsed.where("_refused is not null").selectExpr(
         "_record as record",
         "_header as header",
@@ -793,8 +807,8 @@ def _commit_quarantine(
         first = spark.table(contract.quarantine_table).groupBy(*known).agg(F.min("quarantined_at").alias("first_at"))
         refused = refused.join(first, [*known], "left").selectExpr(*columns)
     leftover = f"batch > {since}" if since is not None else "true"
-    note = {name: of[name] for name in ("table", "batch", "change", "after")} | {"kind": "quarantine", "records": count}
-    tables.replace_where(refused, contract.quarantine_table, leftover, note)
+    tables.replace_where(refused, contract.quarantine_table, leftover, quarantine.note_of(of) | {"records": count})
+    return True
 
 
 def _commit_state(

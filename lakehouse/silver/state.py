@@ -121,22 +121,31 @@ def views_digest(contract: Contract, is_resolved: bool) -> str:
 
 
 def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> None:
-    """Points the public views at the newest state. Idempotent; does nothing where they are as they should be."""
+    """Points the public views at the newest state, and drops child views that the contract has no more. Idempotent; does
+    nothing where they are as they should be."""
     is_resolved = tables.exists(spark, contract.resolutions_table)
     wanted, digest = views(contract, is_resolved), views_digest(contract, is_resolved)
-    if all(tables.exists(spark, name) for name in wanted) and _digest_of(spark, contract.silver_table) == digest:
+    said = _said_by(spark, contract.silver_table)
+    if all(tables.exists(spark, name) for name in wanted) and said.get(_DIGEST) == digest:
         return
+    for name in filter(None, said.get(_CHILDREN, "").split(",")):
+        if name not in wanted:
+            spark.sql(f"drop view if exists {name}")
+    children = ",".join(map(contract.child_view, contract.child_tables))
     for name, query in wanted.items():
         is_last = name == contract.silver_table
-        tables.create_view(spark, storage, name, query, {_DIGEST: digest} if is_last else {})
+        told = {_DIGEST: digest, _CHILDREN: children} if is_last else {}
+        tables.create_view(spark, storage, name, query, told)
 
 
-_DIGEST = "lakehouse.views"
+_DIGEST, _CHILDREN = "lakehouse.views", "lakehouse.children"
 
 
-def _digest_of(spark: SparkSession, view: str) -> str | None:
-    rows = spark.sql(f"show tblproperties {view}").collect()
-    return next((str(row["value"]) for row in rows if row["key"] == _DIGEST), None)
+def _said_by(spark: SparkSession, view: str) -> dict[str, str]:
+    """The properties of a view; of none, nothing."""
+    if not tables.exists(spark, view):
+        return {}
+    return {row["key"]: str(row["value"]) for row in spark.sql(f"show tblproperties {view}").collect()}
 
 
 def visible_rows(contract: Contract, version: int | None = None) -> str:

@@ -5,11 +5,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 from lakehouse.automation.sensors import unsettled
 from lakehouse.bronze.landing import LandingError, can_list, first_day, landed_files, settled
 from lakehouse.contracts.loader import SAMPLE, load
 from lakehouse.settings import Settings, settings
+from lakehouse.silver import refine
+from lakehouse.storage import s3
 from lakehouse_tests.bronze.store import BUCKET, Store, running
 
 ORDERS = load(SAMPLE / "shopify_orders.yaml")
@@ -61,6 +64,17 @@ def test_the_sensor_tells_a_new_object_without_the_engine(store: Store) -> None:
     assert unsettled(settings(), contracts, "2026-01-01", has_gold=False) == before
     store.put(f"{BELOW}/2026-01-01/a.json", "{}")
     assert unsettled(settings(), contracts, "2026-01-01", has_gold=False) != before
+
+
+def test_a_folder_of_a_bucket_is_removed_with_what_is_in_it(store: Store) -> None:
+    for name in ("mine/parsed/part-0", "mine/part-0", "other/part-0"):
+        store.put(f"warehouse/_staging/shop_things/{name}", "x")
+    place = f"s3a://{BUCKET}/warehouse/_staging/shop_things"
+    refine._unstage(f"{place}/mine")
+    refine._unstage(f"{place}/mine")
+    refine._unstage("s3a://nowhere/at/all")
+    left = s3.store().get_file_info(fs.FileSelector(place.split("://")[1], recursive=True))
+    assert [info.path.rsplit("/", 2)[1:] for info in left if info.is_file] == [["other", "part-0"]]
 
 
 def test_a_store_that_does_not_say_is_told_with_a_remedy(store: Store) -> None:

@@ -53,7 +53,11 @@ def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> No
         lifecycle.stop(settings(), bank.source)
         for table in TABLES:
             _, held = load.moments[-1]
-            assert replay.differences(replay.replay(bank.landed(table), table), held[table]) == []
+            events = bank.landed(table)
+            assert replay.differences(replay.replay(events, table), held[table]) == []
+            ops, places = "".join(event["op"] for event in events), [event["source"]["lsn"] for event in events]
+            anew = ops.rindex("tr")
+            assert max(places[:anew]) < places[anew] < min(places[anew + 1 :]), "also by `source.lsn` alone"
 
 
 def test_an_interrupted_stream_goes_on_and_a_slot_that_is_gone_is_not_passed_over(bank: Bank) -> None:

@@ -132,13 +132,25 @@ def test_a_later_snapshot_first_removes_what_was_there(tmp_path: Path) -> None:
     capture.restart()
     capture.recorder.take([row(200, op="r"), event("heartbeat", 200)])
     assert [line["op"] for line in capture.landed()] == ["c", "t", "r"]
-    assert capture.seen() == [(130, 110), (200, 0), (200, 200)]
+    assert capture.seen() == [(130, 110), (200, 199), (200, 200)]
     assert [line["op"] for line in capture.landed("shop/lines")] == ["t"], "it is empty now"
 
     capture.state = replace(capture.state, offset=None, files=())
     capture.restart()
-    capture.recorder.take([event("heartbeat", 300)])
-    assert capture.seen()[-1] == (201, 0), "no row tells where the snapshot is: after all that was captured"
+    capture.recorder.take([event("heartbeat", 300), *transaction(340, row(330)), *transaction(350, row(320))])
+    assert capture.seen()[3:] == [(201, 201), (340, 330), (350, 320)], "no row tells where: after all that was captured"
+    # Whatever orders its events, a table holds what came after the last truncate.
+    for place in ("lsn", "commit_lsn"):
+        ordered = sorted(capture.landed(), key=lambda line: line["source"][place])
+        assert [line["op"] for line in ordered] == ["c", "t", "r", "t", "c", "c"]
+
+
+def test_what_removes_the_rows_is_from_before_the_snapshot_by_the_clock_too(tmp_path: Path) -> None:
+    capture = Capture(tmp_path, State(slot="s", lsn=100, events={"shop/orders": 1}))
+    first, second = row(200, op="r"), row(200, op="r")
+    read = replace(first, value=json.dumps(json.loads(first.value) | {"ts_ms": 1_700_000_000_000}))
+    capture.recorder.take([read, second, event("heartbeat", 200)])
+    assert [line.get("ts_ms") for line in capture.landed()][:2] == [1_699_999_999_999, 1_700_000_000_000]
 
 
 def test_nothing_new_moves_the_position_and_makes_no_file(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where a table is captured from, as the contract says it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_the_table_of_the_server_is_the_contracts_own_unless_it_says_otherwise(
     assert named.table == "Orders"
 
 
+def test_the_order_of_a_captured_table_is_that_of_its_commits(write: Callable[..., Path]) -> None:
+    unordered = SERVERS.replace("      sequence: [source.commit_lsn, source.lsn]\n", "")
+    (problem,) = check([write((CUSTOM, unordered))])
+    assert "sequence: [source.commit_lsn, source.lsn]" in problem.remedy
+    (landed,) = check([write((CUSTOM, unordered[unordered.index("customProperties") :]))])
+    assert "sequence: [source.lsn]" in landed.remedy
+
+
 def test_only_changes_are_captured(write: Callable[..., Path]) -> None:
     assert (
         load(write(("customProperties:\n", SERVERS.partition("customProperties")[0] + "customProperties:\n"))).origin
@@ -95,6 +104,8 @@ def test_another_database_is_a_breaking_change_and_another_host_is_none(write: C
     assert compare(old, load(write((CUSTOM, SERVERS.replace("db.example.com", "db2.example.com"))))) == []
     (change,) = compare(old, load(write((CUSTOM, SERVERS.replace("database: shop", "database: shop2")))))
     assert (change.kind, change.where) == ("breaking", "servers")
+    (change,) = compare(old, replace(old, origin=None))
+    assert (change.kind, change.text) == ("forward-only", "was shop_db/shop/sales.orders, is not given")
 
 
 def test_contracts_of_one_server_agree_and_capture_each_table_once(write: Callable[..., Path]) -> None:

@@ -1,28 +1,31 @@
 """Records, table and contract that do not agree on the columns: each case has a clear verdict."""
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse.contracts.changes import rows_digest
+from lakehouse.contracts.changes import basis, compare, rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.settings import settings
 from lakehouse.silver import evolution, refine, state
 from lakehouse.silver.evolution import (
     FormatChangedError,
     LostColumnsError,
+    LostViewsError,
+    OriginChangedError,
     added_columns,
     check_unknown,
     evolved,
     refuse_changes,
     to_add,
 )
-from lakehouse.silver.refine import BatchBlockedError
+from lakehouse.silver.refine import BasisError, BatchBlockedError
 from lakehouse.storage.tables import TableShapeError
-from lakehouse_tests.silver.small import accepted, column, contract, key
+from lakehouse_tests.silver.small import accepted, column, contract, items, key
 from lakehouse_tests.silver.test_refine import Shop
 
 _names = (f"evolved{number}" for number in itertools.count())
@@ -85,11 +88,72 @@ def test_a_column_that_is_gone_is_told_from_one_that_is_called_otherwise() -> No
         refuse_changes(things(column("note"), column("size", "int"), format="csv"), last)
 
 
+def captured(database: str = "shop", **own: Any) -> Contract:
+    place = {"server": "shop_db", "type": "postgresql", "host": "h", "port": 5432, "database": database, "schema": "s"}
+    return contract([key()], delivery="changes", sequence=["source.commit_lsn"], servers=[place], **own)
+
+
+def parts(child_table: str | None) -> Contract:
+    return things(items("parts", column("sku"), child_table=child_table))
+
+
+LARGE = {"colour": "Colour"}
+BREAKING: dict[str, tuple[Contract, Contract, type[Exception], str]] = {
+    # what diff calls it: (before, after, what refuses it, what it says)
+    "keys": (things(), contract([key(), column("at", "timestamp", required=True, primaryKey=True, primaryKeyPosition=2)],
+                                sequence=["at"]), BasisError, r"keys was \['id'\], is \['id', 'at'\]"),
+    "delivery": (things(), things(delivery="append"), BasisError, "delivery was versions, is append"),
+    "sequence": (things(), things(sequence=[]), BasisError, r"sequence was \['at'\], is \[\]"),
+    "history": (things(), things(history="full"), BasisError, "history was current, is full"),
+    "delete_when": (things(), things(delete_when="id = '0'"), BasisError, "delete_when was not given, is id = '0'"),
+    "tracked_columns": (things(column("size"), history="full", tracked_columns=["size"]),
+                        things(column("size"), history="full"), BasisError, "tracked_columns was"),
+    "ignore_nulls": (things(ignore_nulls=True), things(), BasisError, "ignore_nulls was all, is not given"),
+    "partial_rows": (captured(), captured(partial_rows=True), BasisError, "partial_rows was not given, is True"),
+    "format": (things(), things(format="csv"), FormatChangedError, "are json"),
+    "note": (things(column("note")), things(), LostColumnsError, r"`note` \(string\)\."),
+    "servers": (captured(), captured("other"), OriginChangedError,
+                r"from shop_db/shop/s\.things, .* says shop_db/other/s\.things.*lakehouse rebuild shop_things"),
+    "unknown_fields": (evolved(things(unknown_fields="add"), LARGE), things(), LostColumnsError,
+                       r"`colour` \(string, added by `unknown_fields: add`\)\..*lakehouse rebuild shop_things"),
+    "parts": (parts("parts"), parts(None), LostViewsError,
+              r"`silver\.shop_parts` \(the elements of `parts`\)\..*lakehouse rebuild shop_things"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", BREAKING)
+def test_what_diff_calls_breaking_is_refused(where: str) -> None:
+    """Less what a column's type tells, which the table itself is compared with."""
+    old, new, error, said = BREAKING[where]
+    assert ("breaking", where) in {(change.kind, change.where) for change in compare(old, new)}
+    last = json.loads(json.dumps({"basis": basis(old), **evolution.remembered(old)}))
+
+    def refuse(now: Contract) -> None:
+        refine.refuse_other_basis(now, last)
+        refuse_changes(now, last)
+
+    refuse(old)
+    with pytest.raises(error, match=said):
+        refuse(new)
+
+
+def test_what_is_called_otherwise_is_lost_and_what_was_added_may_be_declared() -> None:
+    last = evolution.remembered(evolved(things(unknown_fields="add"), LARGE))
+    refuse_changes(things(column("colour", physicalName="Colour")), last)
+    with pytest.raises(LostColumnsError, match=r"`unknown_fields: add`\), which is called `tint` now"):
+        refuse_changes(things(column("tint", physicalName="Colour"), unknown_fields="add"), last)
+    refuse_changes(things(), evolution.remembered(things(unknown_fields="add")))
+    with pytest.raises(LostViewsError, match=r"`parts`\), which is `silver\.shop_pieces` now"):
+        refuse_changes(parts("pieces"), evolution.remembered(parts("parts")))
+    # A table whose files came another way until now.
+    refuse_changes(captured(), evolution.remembered(replace(captured(), origin=None)))
+
+
 # --- with it -------------------------------------------------------------------------------------------------------
 
 
 def test_added_fields_are_columns_of_the_table_and_a_rebuild_gives_the_same(spark: Any, tmp_path: Path) -> None:
-    of = contract([key(), column("name")], name=next(_names), history="full", unknown_fields="add")
+    of = contract([key(), column("name")], name=next(_names), history="full", unknown_fields="add", ignore_nulls=True)
     shop = Shop(spark, tmp_path, of)
     columns = ("id", "name", "valid_from", "valid_to")
     first = [{"id": "1", "name": "x"}, {"id": "2", "name": "y", "colour": "red"}]
@@ -113,14 +177,20 @@ def test_added_fields_are_columns_of_the_table_and_a_rebuild_gives_the_same(spar
     assert not refine.is_outdated(spark, of)
     assert shop.refine(full_refresh=True) is not None
     assert shop.seen(*columns, "colour", "unit_price") == seen
-    state.ensure_views(spark, settings().storage_dir, evolution.with_added(spark, of))
+    assert evolution.ensure_views(spark, settings().storage_dir, of)
     assert shop.seen(*columns, "colour", "unit_price") == seen
 
     # Declared at last, as it was added: nothing changes.
     declared = [key(), column("name"), column("colour")]
-    shop.of = contract(declared, name=of.name, history="full", unknown_fields="add")
+    shop.of = contract(declared, name=of.name, history="full", unknown_fields="add", ignore_nulls=True)
     assert shop.take("2025-03-07", "c", [{"id": "1", "name": "x", "colour": "green"}]) == {"applied": 1}
     assert [row[4] for row in shop.seen(*columns, "colour", "unit_price") if row[0] == "1"] == [None, "green"]
+
+    # What was added does not go unasked, not even where nothing has come.
+    shop.of = contract(declared, name=of.name, history="full", ignore_nulls=True)
+    with pytest.raises(LostColumnsError, match="`unit_price`"):
+        shop.refine()
+    assert "unit_price" in spark.table(of.silver_table).columns
 
 
 def test_a_batch_with_unknown_fields_is_held_back_where_the_contract_says_so(spark: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lakehouse.silver.fold import DISPOSITIONS
+from lakehouse.silver.fold import DISPOSITIONS, fold_events
 from lakehouse_tests.silver.folding import (
     OF_HISTORY,
     Case,
@@ -334,3 +334,24 @@ def test_dispositions_say_what_became_of_each_record(spark: Any) -> None:
     for mode in modes:
         _, counts = fold(spark, [batches for batches, _, _ in cases], mode)
         assert [dict(count) for count in counts] == [case[2 if mode in OF_HISTORY else 1] for case in cases], mode
+
+
+def test_a_state_that_lacks_a_column_and_has_a_narrower_one_is_filled_as_if_it_always_had_them(spark: Any) -> None:
+    shape = "id string, size {}, at int, _is_deleted boolean, _hash bigint, _kept array<string>, _position bigint, "
+    place = ("*", "named_struct('s0', at, 'tie', 0L) as _sequence", "'f' as _file", "true as _is_record")
+    held = [
+        ("1", 7, 1, False, 0, [], 1, 1, 5, False),
+        ("1", 7, 5, False, 0, ["size"], 2, 5, None, True),
+        ("2", 8, 1, False, 0, [], 3, 1, 9, False),
+        ("2", 9, 9, False, 0, [], 4, 9, None, True),
+    ]
+    late = [("1", None, 3, False, 0, ["size"], 5, "red"), ("2", 2**40, 2, False, 0, ["colour"], 6, None)]
+    state = spark.createDataFrame(held, shape.format("int") + "valid_from int, valid_to int, _is_visible boolean")
+    events = spark.createDataFrame(late, shape.format("bigint") + "colour string").selectExpr(*place)
+    both = ("size", "colour")
+    folded = fold_events(events, state.selectExpr(*place), ["id"], is_history=False, filled=both, null_keeps=both)
+    rows = folded.select("id", "at", "size", "colour", "valid_to", "_is_written").collect()
+    assert sorted((tuple(row) for row in rows), key=lambda row: row[:2]) == [
+        ("1", 1, 7, None, 3, True), ("1", 3, 7, "red", 5, True), ("1", 5, 7, "red", None, True),
+        ("2", 1, 8, None, 2, True), ("2", 2, 2**40, None, 9, True), ("2", 9, 9, None, None, False),
+    ]  # fmt: skip

@@ -22,7 +22,8 @@ from lakehouse.engine import client
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
-from lakehouse.silver import assets, ledger, refine
+from lakehouse.silver import assets, evolution, ledger, quarantine, refine
+from lakehouse.silver.evolution import LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
 from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
@@ -168,9 +169,16 @@ def test_late_records_a_rebuild_and_records_that_bronze_replaced(spark: Any, tmp
 
     # Only what is within the horizon is promised to be the same.
     spark.sql(f"delete from {shop.of.bronze_table} where record like '%-09T%'")
+    view = shop.of.child_view(shop.of.column("lines"))
+    shop.of = replace(shop.of, columns=tuple(replace(one, child_table=None) for one in shop.of.columns))
+    with pytest.raises(LostViewsError):
+        shop.refine()
+    assert not evolution.ensure_views(spark, settings().storage_dir, shop.of)
+    assert spark.catalog.tableExists(view)
     done = shop.refine(full_refresh=True)
     assert done is not None
     assert done.is_rebuild
+    assert not spark.catalog.tableExists(view)
     assert shop.seen(*columns) == seen
     assert shop.quarantine() == []
     assert [row["landed"] for row in shop.batches()] == [3, 4, 6]
@@ -284,15 +292,24 @@ def test_a_column_of_another_type_and_another_key_need_a_rebuild_which_shows_not
     assert not refine.is_outdated(spark, shop.of)
 
 
+def test_a_table_in_a_bucket_has_one_writer_a_machine_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = contract([key()], name=next(_names))
+    monkeypatch.setattr(refine, "WAIT_FOR_ANOTHER", 0.1)
+    with refine._sole_refiner("s3a://bucket/warehouse", of), pytest.raises(ConcurrentWriterError, match="is locked"):
+        refine._sole_refiner("s3a://bucket/warehouse", of).__enter__()
+    with refine._sole_refiner("s3a://bucket/warehouse", of):
+        pass
+
+
 def test_two_that_refine_a_table_at_once_commit_it_once(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On one machine the second waits for the first and has nothing to do; on two it finds out at the commit that it has lost.
-    What a loser wrote into the quarantine meanwhile is written anew."""
+    What a loser wrote into the quarantine meanwhile, or took back from it, is written anew."""
     of = contract([key(), column("kind", quality=[accepted("a")])], name=next(_names), quarantine={"max_percent": 90})
     shop = Shop(spark, tmp_path, of)
     shop.take(DAY, "a", [{"id": "1", "kind": "a"}])
-    stage, commit = refine._stage, refine._commit_quarantine
+    commit = refine._commit_quarantine
 
     def attempt(_: int) -> object:
         session = client.connect(settings())
@@ -311,16 +328,20 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
 
     def as_on_two_machines(patch: pytest.MonkeyPatch) -> None:
         """Each sees the other's commits alone."""
-        several = itertools.count()
-
-        def stage_apart(stack: Any, session: Any, storage: str, table: str, *more: Any) -> Any:
-            return stage(stack, session, storage, f"{table}_{next(several)}", *more)
-
-        patch.setattr(refine, "_stage", stage_apart)
         patch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
 
     shop.ingest(DAY, "b", [{"id": "1", "kind": "a"}, {"id": "2", "kind": "a"}, {"id": "3", "kind": "odd"}])
-    assert at_once() is None
+    commit_state = refine._commit_state
+
+    def begun_elsewhere(session: Any, *given: Any) -> None:
+        """A step begins on another machine, and takes what is not committed for what a dead one left."""
+        assert quarantine.heal(session, of)
+        commit_state(session, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refine, "_commit_state", begun_elsewhere)
+        assert at_once() is None
+    assert shop.quarantine() == []
     together = threading.Barrier(2)
 
     def commit_together(*given: Any) -> None:
@@ -336,13 +357,12 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
     assert shop.seen("id", "kind") == [("1", "a"), ("2", "a"), ("4", "a")]
     assert len(shop.quarantine()) == 2
     assert [(row["landed"], row["applied"], row["quarantined"]) for row in shop.batches()] == [
-        (1, 1, 0), (3, 1, 1), (2, 1, 1),
+        (1, 1, 0), (3, 1, 1), (6, 3, 2),
     ]  # fmt: skip
 
     def overtaken(*given: Any) -> None:
         """While the first has read batch d, another takes d and e; then the first goes on where it stood."""
         monkeypatch.setattr(refine, "_commit_quarantine", commit)
-        monkeypatch.setattr(refine, "_unstage", lambda _: None)
         shop.ingest(DAY, "e", [{"id": "7", "kind": "odd"}, {"id": "7", "kind": "a"}])
         assert shop.refine() is not None
         commit(*given)
