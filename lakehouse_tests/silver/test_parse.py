@@ -267,6 +267,7 @@ def test_change_events(spark: Any) -> None:
         (change("u", old, new, 12), None, ("1", "new", False, 12), []),
         (change("d", old, None, 13), None, ("1", "old", True, 13), []),
         (change("d", {"id": "1"}, None, 14), None, ("1", None, True, 14), []),
+        (change("d", {"id": "1", "count": "x"}, None, 14), None, ("1", None, True, 14), []),
         (change("u", old, {"id": "1"}, 15), None, ("1", None, False, 15), ["name_required"]),
         (change("u", old, new, None), None, ("1", "new", False, None), ["sequence_known"]),
         (change("u", old, new, "7"), None, ("1", "new", False, 7), []),
@@ -355,17 +356,22 @@ def test_values_that_a_record_leaves_as_they_were(spark: Any) -> None:
 
 def test_conditions_tell_deletes_and_truncates(spark: Any) -> None:
     of = contract(
-        [key(), column("op"), column("at", "timestamp", required=True), column("name", required=True)],
+        [key(), key("part", "int", 2), column("op"), column("at", "timestamp", required=True),
+         column("name", required=True), column("size", "int")],
         sequence=["at"],
         delete_when="op = 'D' or name = 'gone'",
         truncate_when="op = 'T'",
-    )
-    at = {"at": "2025-03-01T00:00:00Z"}
+    )  # fmt: skip
+    at = {"at": "2025-03-01T00:00:00Z", "part": 1}
     cases: list[tuple[dict[str, Any], bool, str | None, list[str]]] = [
         ({"id": "1", "name": "x"} | at, False, None, []),
         ({"id": "1", "name": "x", "op": "U"} | at, False, None, []),
         ({"id": "1", "op": "D"} | at, True, None, []),
         ({"op": "D"} | at, True, None, ["id_required"]),
+        ({"id": "1", "op": "D", "size": "x"} | at, True, None, []),
+        ({"id": "1", "op": "U", "name": "x", "size": "x"} | at, False, None, ["size_type"]),
+        ({"id": "1", "op": "D"} | at | {"part": "x"}, True, None, ["part_type", "part_required"]),
+        ({"id": "1", "op": "D"} | at | {"at": "x"}, True, None, ["at_type", "sequence_known"]),
         ({"op": "T"} | at, False, TRUNCATE, []),
         ({"op": "T"}, False, TRUNCATE, ["sequence_known"]),
         ({"id": "1"} | at, False, None, ["name_required"]),
@@ -374,6 +380,13 @@ def test_conditions_tell_deletes_and_truncates(spark: Any) -> None:
         parsed(spark, of, [case[0] for case in cases]), cases, strict=True
     ):
         assert (row["_is_deleted"], row["_without_row"], row["_violations"]) == (is_deleted, about, broken), record
+
+
+def test_what_is_not_a_number_has_no_place_in_the_order(spark: Any) -> None:
+    of = contract([key(), column("at", "double", required=True)], sequence=["at"])
+    rows = parsed(spark, of, [{"id": "1", "at": at} for at in (1.5, "NaN", "Infinity", None)])
+    told = [[], ["sequence_known"], [], ["sequence_known", "at_required"]]
+    assert [row["_violations"] for row in rows] == told, "a NaN would be newer than whatever comes"
 
 
 def csv_contract(**own: Any) -> Contract:
