@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -303,13 +304,17 @@ def test_change_events(spark: Any) -> None:
     assert about == [TRUNCATE, NOTHING, None]
 
 
-def test_a_row_read_for_a_snapshot_loses_to_any_other_event_at_its_place(spark: Any) -> None:
+def test_what_wins_at_one_place_is_told_by_what_it_does_and_then_by_its_content(spark: Any) -> None:
     of = contract([key(), column("name")], delivery="changes", sequence=["source.lsn"])
-    names = [str(number) for number in range(50)]
-    rows = parsed(spark, of, [change(op, None, {"id": "1", "name": name}) for op in "rc" for name in names])
-    ties = [row["_sequence"]["tie"] for row in rows]
-    assert max(ties[:50]) < min(ties[50:])
-    assert len(set(ties)) == 100
+    images = [{"id": "1", "name": str(number)} for number in range(50)]
+    rows = parsed(spark, of, [change(op, image, image) for op in "rtcud" for image in images])
+    read, truncates, created, updated, deletes = (
+        [row["_sequence"]["tie"] for row in rows[start : start + 50]] for start in range(0, 250, 50)
+    )
+    assert created == updated
+    order = [read, truncates, created, deletes]
+    assert all(max(first) < min(then) for first, then in pairwise(order)), "a deletion is not lost"
+    assert len({*read, *truncates, *created, *deletes}) == 200
 
 
 def test_an_update_with_another_key_before_it_tells_the_old_key(spark: Any) -> None:
@@ -429,6 +434,8 @@ def test_each_csv_file_is_read_by_its_own_header(spark: Any) -> None:
         ("z;1", "id;\"the; `odd` 'name'\"", True, "c", 2, DAY),
         ("u;first;second", "id;name;name", True, "d", 2, DAY),
         ("7", "nothing known", True, "e", 2, DAY),
+        ("x;1;2", "name;id;amount", True, "f", 2, DAY),
+        ("x;1;2", "id;name;amount", True, "g", 2, DAY),
     ]
     raw = spark.createDataFrame(rows, _RAW)
     found = {row["_file"]: row for row in parse(raw, of, sorted(row[1] for row in rows)).collect()}
@@ -437,6 +444,7 @@ def test_each_csv_file_is_read_by_its_own_header(spark: Any) -> None:
     rescued = [found[f]["_rescued"] and json.loads(found[f]["_rescued"]) for f in "abcde"]
     assert rescued == [None, {"extra": "7"}, {"the; `odd` 'name'": "1"}, {"name__3": "second"}, {"nothing known": "7"}]
     assert found["e"]["_violations"] == ["id_required"]
+    assert found["f"]["_sequence"]["tie"] != found["g"]["_sequence"]["tie"], "the same line, and another record"
 
 
 def test_a_csv_key_in_the_wrong_encoding_is_no_key(spark: Any) -> None:
