@@ -86,6 +86,16 @@ ENCODINGS = {
 """Python's names of the encodings that may be declared, each with Java's."""
 
 _ENVELOPE = re.compile(r"(source|transaction)\.[A-Za-z_]\w*|ts_(ms|us|ns)")
+_ENVELOPE_TEXTS = frozenset(
+    {
+        "transaction.id",
+        *("source.version", "source.connector", "source.name", "source.snapshot", "source.sequence", "source.query"),
+        *("source.db", "source.schema", "source.table", "source.collection", "source.rs"),
+        *("source.gtid", "source.file"),  # MySQL
+        *("source.change_lsn", "source.lcr_position", "source.rs_id", "source.row_id", "source.user_name"),  # others
+    }
+)
+"""What Debezium's connectors write as text in an event: nothing could be ordered by it, and every record would be refused."""
 _HISTORY_COLUMNS = ("valid_from", "valid_to", "is_current")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -402,6 +412,9 @@ def _envelope_sequence(document: Document, where: Where, place: Where, names: li
         if not _ENVELOPE.fullmatch(name):
             remedy = "Write a path such as `source.lsn`, or `ts_ms`"
             document.add((*where, index), f"`{name}` is no place in a change envelope", remedy)
+        elif name in _ENVELOPE_TEXTS:
+            remedy = "Name a whole number, such as `source.lsn`, `source.pos` or `ts_ms`"
+            document.add((*where, index), f"`{name}` is text, and changes are ordered by numbers", remedy)
 
 
 def _sequence_column(document: Document, where: Where, name: str, columns: tuple[Column, ...]) -> None:

@@ -11,10 +11,11 @@ SEQUENCE_KNOWN = "sequence_known"
 def row_rules(contract: Contract) -> tuple[RowRule, ...]:
     """The rules of a contract over the columns that `silver.parse` makes; each predicate passes on NULL.
 
-    A record that deletes its row carries only its key, so the stated rules of other columns do not apply to it. Nor does
-    a rule apply whose column the record leaves to the records before it (`_kept`): its value is not known here.
+    A record that deletes its row needs only its key and its place in the order, so the rules of other columns do not
+    apply to it. Nor does a rule apply whose column the record leaves to the records before it (`_kept`): its value is not
+    known here.
     """
-    derived = [
+    types = [
         RowRule(
             name=f"{column.name}_{TYPE_SUFFIX}",
             predicate=f"not array_contains(_type_errors, '{column.name}')",
@@ -27,6 +28,8 @@ def row_rules(contract: Contract) -> tuple[RowRule, ...]:
         for column in contract.columns
         if column.type != "string"
     ]
+    needed = {*contract.keys, *contract.sequence}
+    derived = [rule if rule.column in needed else _unless_deleted(rule, contract) for rule in types]
     derived.append(
         RowRule(
             name=SEQUENCE_KNOWN,
@@ -45,7 +48,11 @@ def row_rules(contract: Contract) -> tuple[RowRule, ...]:
 
 def _sequence_known(contract: Contract) -> str:
     count = len(contract.sequence) if contract.sequence and contract.delivery != "snapshot" else 1
-    return " and ".join(f"_sequence.s{i} is not null" for i in range(count))
+    known = [f"_sequence.s{i} is not null" for i in range(count)]
+    if contract.delivery in ("versions", "append"):  # NaN is greater than any number: nothing would ever be newer
+        floating = [contract.column(name).type in ("double", "float") for name in contract.sequence]
+        known += [f"not isnan(_sequence.s{i})" for i, is_floating in enumerate(floating) if is_floating]
+    return " and ".join(known)
 
 
 def _is_of_key(rule: RowRule, contract: Contract) -> bool:

@@ -386,18 +386,30 @@ def _sequence_parts(contract: Contract) -> list[tuple[str, str]]:
 
 
 def sequence_struct(contract: Contract) -> str:
-    """SQL for what orders the versions of a key: the contract's sequence, then a hash of the content, so that two
-    different records with one sequence value have the same winner in whatever order they come. In: `_content` and, of
-    change events, `_op`."""
+    """SQL for what orders the versions of a key: the contract's sequence, then, so that different records with one
+    sequence value have the same winner in whatever order they come, what they do and a hash of their content."""
     fields = ", ".join(f"'s{i}', {part}" for i, (part, _) in enumerate(_sequence_parts(contract)))
-    tie = "xxhash64(_content)"
+    return f"named_struct({fields}, 'tie', {_tie(contract)})"
+
+
+def _tie(contract: Contract) -> str:
+    """SQL for the last part of the sequence. In: `_content`, `_header`, `_is_deleted`, `_without_row` and, of change
+    events, `_op`."""
+    tie = "xxhash64(_content, _header)"  # the header is null but in CSV, where it says what the line means
+    short = f"shiftrightunsigned({tie}, 33)"
+    cases = []
     if contract.delivery == "changes":
         # A row read for a snapshot is from before whatever the log says at the same place: it loses to any other.
-        tie = f"if(_op = 'r', {_LEAST} + shiftrightunsigned({tie}, 33), {tie})"
-    return f"named_struct({fields}, 'tie', {tie})"
+        cases.append(f"when _op = 'r' then {_LEAST} + {short}")
+    if contract.delivery == "changes" or contract.truncate_when:
+        # What removes all that is older removes nothing of its own place: a table is emptied and filled at once.
+        cases.append(f"when {_about(contract)} = '{TRUNCATE}' then {_LEAST} + 2147483648L + {short}")
+    if contract.delivery == "changes" or contract.delete_when:
+        cases.append(f"when {_deletes(contract)} then {_GREATEST} - {short}")  # what is deleted is not shown for ever
+    return f"case {' '.join(cases)} else {tie} end" if cases else tie
 
 
-_LEAST = "(-9223372036854775807L - 1)"
+_LEAST, _GREATEST = "(-9223372036854775807L - 1)", "9223372036854775807L"
 
 
 def sequence_texts(contract: Contract) -> str:

@@ -229,6 +229,8 @@ PROBLEMS = {
     "sequence twice": (("[updated_at]", "[updated_at, updated_at]"), "names a column twice", "sequence"),
     "snapshot": (("versions", "snapshot"), "ordered by their day of arrival", "sequence"),
     "changes": (("versions", "changes"), "`updated_at` is no place in a change envelope", "sequence"),
+    "changes by text": (
+        (DELIVERY, "      delivery: changes\n      sequence: [source.file, source.pos]\n"), "`source.file` is text", "sequence"),
     "changes unordered": ((DELIVERY, "      delivery: changes\n"), "changes need a sequence", "value"),
     "append history": (("versions", "append\n      history: full"), "appended events have no history", "history"),
     "history column": (lakehouse("history: full\n      x: 1"), "`x` is unknown to lakehouse", "x: 1"),

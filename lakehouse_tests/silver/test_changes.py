@@ -31,8 +31,8 @@ def upsert(lsn: int, name: str = "a", blob: str | None = "x", key: str = "1", op
     return event(op, lsn, None, {"id": key, "name": name, "blob": blob})
 
 
-def delete(lsn: int, key: str = "1") -> Record:
-    return event("d", lsn, {"id": key})
+def delete(lsn: int, key: str = "1", **image: str) -> Record:
+    return event("d", lsn, {"id": key, **image})
 
 
 def moved(lsn: int, old: str, new: str, name: str = "a") -> Record:
@@ -52,6 +52,8 @@ CHANGES: dict[str, tuple[Sequence[Record], dict[str, tuple[Any, Any]], list[tupl
               [("1", 1, 4, "a", "x"), ("1", 6, None, "c", "x"), ("2", 4, None, "b", "x")]),
     "read for a snapshot": ([upsert(5, "b"), upsert(5, "a", op="r"), upsert(2, "c")], {"1": ("b", "x")},
                             [("1", 2, 5, "c", "x"), ("1", 5, None, "b", "x")]),
+    "deleted at the same place": ([upsert(5), delete(5, name="a", blob="x"), upsert(3, "b")], {},
+                                  [("1", 3, 5, "b", "x")]),
 }  # fmt: skip
 PARTIAL: dict[str, tuple[Sequence[Record], dict[str, tuple[Any, Any]], list[tuple[Any, ...]]]] = {
     **{name: CHANGES[name] for name in ("late delete", "untracked", "moved")},

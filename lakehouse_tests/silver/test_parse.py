@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -267,6 +268,7 @@ def test_change_events(spark: Any) -> None:
         (change("u", old, new, 12), None, ("1", "new", False, 12), []),
         (change("d", old, None, 13), None, ("1", "old", True, 13), []),
         (change("d", {"id": "1"}, None, 14), None, ("1", None, True, 14), []),
+        (change("d", {"id": "1", "count": "x"}, None, 14), None, ("1", None, True, 14), []),
         (change("u", old, {"id": "1"}, 15), None, ("1", None, False, 15), ["name_required"]),
         (change("u", old, new, None), None, ("1", "new", False, None), ["sequence_known"]),
         (change("u", old, new, "7"), None, ("1", "new", False, 7), []),
@@ -302,13 +304,17 @@ def test_change_events(spark: Any) -> None:
     assert about == [TRUNCATE, NOTHING, None]
 
 
-def test_a_row_read_for_a_snapshot_loses_to_any_other_event_at_its_place(spark: Any) -> None:
+def test_what_wins_at_one_place_is_told_by_what_it_does_and_then_by_its_content(spark: Any) -> None:
     of = contract([key(), column("name")], delivery="changes", sequence=["source.lsn"])
-    names = [str(number) for number in range(50)]
-    rows = parsed(spark, of, [change(op, None, {"id": "1", "name": name}) for op in "rc" for name in names])
-    ties = [row["_sequence"]["tie"] for row in rows]
-    assert max(ties[:50]) < min(ties[50:])
-    assert len(set(ties)) == 100
+    images = [{"id": "1", "name": str(number)} for number in range(50)]
+    rows = parsed(spark, of, [change(op, image, image) for op in "rtcud" for image in images])
+    read, truncates, created, updated, deletes = (
+        [row["_sequence"]["tie"] for row in rows[start : start + 50]] for start in range(0, 250, 50)
+    )
+    assert created == updated
+    order = [read, truncates, created, deletes]
+    assert all(max(first) < min(then) for first, then in pairwise(order)), "a deletion is not lost"
+    assert len({*read, *truncates, *created, *deletes}) == 200
 
 
 def test_an_update_with_another_key_before_it_tells_the_old_key(spark: Any) -> None:
@@ -355,17 +361,22 @@ def test_values_that_a_record_leaves_as_they_were(spark: Any) -> None:
 
 def test_conditions_tell_deletes_and_truncates(spark: Any) -> None:
     of = contract(
-        [key(), column("op"), column("at", "timestamp", required=True), column("name", required=True)],
+        [key(), key("part", "int", 2), column("op"), column("at", "timestamp", required=True),
+         column("name", required=True), column("size", "int")],
         sequence=["at"],
         delete_when="op = 'D' or name = 'gone'",
         truncate_when="op = 'T'",
-    )
-    at = {"at": "2025-03-01T00:00:00Z"}
+    )  # fmt: skip
+    at = {"at": "2025-03-01T00:00:00Z", "part": 1}
     cases: list[tuple[dict[str, Any], bool, str | None, list[str]]] = [
         ({"id": "1", "name": "x"} | at, False, None, []),
         ({"id": "1", "name": "x", "op": "U"} | at, False, None, []),
         ({"id": "1", "op": "D"} | at, True, None, []),
         ({"op": "D"} | at, True, None, ["id_required"]),
+        ({"id": "1", "op": "D", "size": "x"} | at, True, None, []),
+        ({"id": "1", "op": "U", "name": "x", "size": "x"} | at, False, None, ["size_type"]),
+        ({"id": "1", "op": "D"} | at | {"part": "x"}, True, None, ["part_type", "part_required"]),
+        ({"id": "1", "op": "D"} | at | {"at": "x"}, True, None, ["at_type", "sequence_known"]),
         ({"op": "T"} | at, False, TRUNCATE, []),
         ({"op": "T"}, False, TRUNCATE, ["sequence_known"]),
         ({"id": "1"} | at, False, None, ["name_required"]),
@@ -374,6 +385,13 @@ def test_conditions_tell_deletes_and_truncates(spark: Any) -> None:
         parsed(spark, of, [case[0] for case in cases]), cases, strict=True
     ):
         assert (row["_is_deleted"], row["_without_row"], row["_violations"]) == (is_deleted, about, broken), record
+
+
+def test_what_is_not_a_number_has_no_place_in_the_order(spark: Any) -> None:
+    of = contract([key(), column("at", "double", required=True)], sequence=["at"])
+    rows = parsed(spark, of, [{"id": "1", "at": at} for at in (1.5, "NaN", "Infinity", None)])
+    told = [[], ["sequence_known"], [], ["sequence_known", "at_required"]]
+    assert [row["_violations"] for row in rows] == told, "a NaN would be newer than whatever comes"
 
 
 def csv_contract(**own: Any) -> Contract:
@@ -416,6 +434,8 @@ def test_each_csv_file_is_read_by_its_own_header(spark: Any) -> None:
         ("z;1", "id;\"the; `odd` 'name'\"", True, "c", 2, DAY),
         ("u;first;second", "id;name;name", True, "d", 2, DAY),
         ("7", "nothing known", True, "e", 2, DAY),
+        ("x;1;2", "name;id;amount", True, "f", 2, DAY),
+        ("x;1;2", "id;name;amount", True, "g", 2, DAY),
     ]
     raw = spark.createDataFrame(rows, _RAW)
     found = {row["_file"]: row for row in parse(raw, of, sorted(row[1] for row in rows)).collect()}
@@ -424,6 +444,7 @@ def test_each_csv_file_is_read_by_its_own_header(spark: Any) -> None:
     rescued = [found[f]["_rescued"] and json.loads(found[f]["_rescued"]) for f in "abcde"]
     assert rescued == [None, {"extra": "7"}, {"the; `odd` 'name'": "1"}, {"name__3": "second"}, {"nothing known": "7"}]
     assert found["e"]["_violations"] == ["id_required"]
+    assert found["f"]["_sequence"]["tie"] != found["g"]["_sequence"]["tie"], "the same line, and another record"
 
 
 def test_a_csv_key_in_the_wrong_encoding_is_no_key(spark: Any) -> None:
