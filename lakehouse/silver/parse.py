@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column, Contract, RowRule
 from lakehouse.quality.rules import SEQUENCE_KNOWN, row_rules
+from lakehouse.silver import exact_json
 from lakehouse.storage.tables import literal, quote
 
 _TEXT = "string"
@@ -69,7 +70,7 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carri
         *_changed_texts(contract),
         "_sequence_text",
         "_content",
-        *map(_opened_name, nested),
+        *(["_has_long_numbers", *map(_opened_name, nested)] if nested else []),
         "_unreadable",
         "record as _record",
         "header as _header",
@@ -147,8 +148,10 @@ def _opened_name(column: Column) -> str:
 def _opened(column: Column, text: str) -> str:
     """SQL of a nested value's JSON, one level read: elements and fields still as text."""
     if column.children:
-        return f"from_json({text}, '{'array<map<string,string>>' if _is_array(column) else 'map<string,string>'}')"
-    return f"from_json({text}, {literal('array<string>' if _element_type(column.type) else column.type)})"
+        return exact_json.read(text, "array<map<string,string>>" if _is_array(column) else "map<string,string>")
+    if _element_type(column.type):
+        return exact_json.read(text, "array<string>")
+    return f"from_json({text}, {literal(column.type)})"
 
 
 def typed_value(column: Column, text: str, opened: str | None = None) -> str:
@@ -245,9 +248,12 @@ def _broken(column: Column, text: str, value: str, opened: str | None = None) ->
 def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
     """`_fields` (map of name → text), `_rescued`, `_is_deleted`, `_content`, `_sequence_text`, `_unreadable`."""
     # Inside an array, because Spark reads a first document and passes over whatever follows it on the line.
-    document = raw.selectExpr(
-        "*", "if(is_decoded, from_json(concat('[', record, ']'), 'array<map<string,string>>'), null) as _documents"
-    ).selectExpr("*", "if(size(_documents) = 1, _documents[0], null) as _document")
+    documents = exact_json.read("concat('[', record, ']')", "array<map<string,string>>")
+    document = (
+        raw.selectExpr("*", f"{exact_json.has_long_numbers('record')} as _has_long_numbers")
+        .selectExpr("*", f"if(is_decoded, {documents}, null) as _documents")
+        .selectExpr("*", "if(size(_documents) = 1, _documents[0], null) as _document")
+    )
     if contract.delivery == "changes":
         document = _envelope(document, contract)
         deleted = "coalesce(_op = 'd', false)"
@@ -278,11 +284,7 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
             when _document is null then 'not a JSON document'
             end"""
     known = ", ".join(literal(column.source_name) for column in contract.columns)
-    paths = ", ".join(
-        f"get_json_object(record, {literal('$.' + path)})"
-        for path in contract.sequence
-        if contract.delivery == "changes"
-    )
+    paths = ", ".join(map(_place, contract.sequence)) if contract.delivery == "changes" else ""
     unknown = f"map_filter(_fields, (k, v) -> v is not null and k not in ({known}))"
     return document.selectExpr(
         "*",
@@ -294,17 +296,27 @@ def _json_texts(raw: DataFrame, contract: Contract) -> DataFrame:
     )
 
 
+def _place(path: str) -> str:
+    """SQL for the text of a change event at a path such as `source.lsn`."""
+    part, _, field = path.partition(".")
+    text = f"_document[{literal(part)}]"
+    return f"get_json_object({text}, {literal('$.' + field)})" if field else text
+
+
 def _envelope(document: DataFrame, contract: Contract) -> DataFrame:
     """A change event's parts: `_op`, `_content` (the image that counts), its `_fields`, and `_before` (the key's fields
     in the image before an update); for partial rows `_unavailable`, the fields that have no value of their own."""
-    keys = ",".join(f"{quote(contract.column(key).source_name)}:string" for key in contract.keys)
+    of_keys = [contract.column(name) for name in contract.keys]
+    # A decimal as such, for as a text it could lose digits.
+    kinds = ["decimal(38,18)" if column.type.startswith("decimal") else "string" for column in of_keys]
+    keys = ",".join(f"{quote(column.source_name)}:{kind}" for column, kind in zip(of_keys, kinds, strict=True))
     parts = document.selectExpr(
         "*",
         "if(_document['op'] = 'd', coalesce(_document['before'], _document['after']), _document['after']) as _content",
         "_document['op'] as _op",
     ).selectExpr(
         "*",
-        "from_json(_content, 'map<string,string>') as _fields",
+        f"{exact_json.read('_content', 'map<string,string>')} as _fields",
         f"from_json(if(_op = 'u', _document['before'], null), {literal(f'struct<{keys}>')}) as _before",
     )
     if not contract.partial_rows:

@@ -165,6 +165,58 @@ def test_values_become_their_type_or_are_named_as_errors(spark: Any) -> None:
             assert row["_violations"] == [], said
 
 
+LONG = "1234567890123456.78"
+"""More digits than a double holds."""
+
+
+def exact_columns() -> list[dict[str, Any]]:
+    number = column("number", "decimal(18,2)")
+    return [key(), column("amount", "decimal(18,2)"), column("big", "bigint"), column("ratio", "double"),
+            column("text"), {"name": "numbers", "logicalType": "array", "items": number},
+            {"name": "place", "logicalType": "object", "properties": [column("number", "decimal(18,2)")]},
+            items("lines", number, column("text"))]  # fmt: skip
+
+
+def test_no_digit_of_a_json_number_is_lost(spark: Any) -> None:
+    exact = Decimal(LONG)
+    cases: list[tuple[str, str, Any]] = [
+        # (column, JSON, what it becomes)
+        ("amount", LONG, exact),
+        ("amount", f" -{LONG} ", -exact),
+        ("amount", f'"{LONG}"', exact),
+        ("amount", "1234567890123456.7800000", exact),
+        ("amount", "1.23456789012345678E15", Decimal("1234567890123456.78")),
+        ("amount", "1234567890123456.785", NONE),
+        ("amount", "0.1000000000000000055", NONE),
+        ("big", "9007199254740993", 9007199254740993),
+        ("big", "9007199254740993.0", NONE),
+        ("ratio", "52.520006599999997", 52.520006599999997),
+        ("ratio", f"[{LONG}]", NONE),
+        ("text", LONG, LONG),
+        ("text", '"a \\" \\\\"', 'a " \\'),
+        ("text", f'"[{LONG}, \\"{LONG}\\", {LONG}]"', f'[{LONG}, "{LONG}", {LONG}]'),
+        ("text", f'{{"a": [{LONG}, "{LONG}", "\\\\"]}}', f'{{"a":[{LONG},"{LONG}","\\\\"]}}'),
+        ("numbers", f"[{LONG},-{LONG}, 1.5]", [exact, -exact, Decimal("1.5")]),
+        ("place", f'{{"number": {LONG}}}', (exact,)),
+        ("lines", f'[{{"number":{LONG}, "text": {LONG}}}, {{"number": "{LONG}"}}]', [(exact, LONG), (exact, None)]),
+    ]
+    records = [f'{{"id":"x","{name}":{value},"more": {{"n":{LONG}}}}}' for name, value, _ in cases]
+    events = [f'{{"op":"c","source":{{"lsn":1}},"after":{record}}}' for record in records]
+    of_changes = contract(exact_columns(), delivery="changes", sequence=["source.lsn"])
+    for of, sent in ((contract(exact_columns()), records), (of_changes, events)):
+        for row, record, (name, _, expected) in zip(parsed(spark, of, sent), sent, cases, strict=True):
+            assert row["_unreadable"] is None, record
+            assert row["_type_errors"] == ([name] if expected is NONE else []), record
+            assert plain(row[name]) == (None if expected is NONE else expected), record
+            assert json.loads(row["_rescued"]) == {"more": f'{{"n":{LONG}}}'}, record
+    quotes = '\\"' * 100_000
+    row = parsed(spark, contract([key(), column("text")]), [f'{{"id":{LONG},"text":"{quotes}"}}'])[0]
+    assert (row["id"], row["text"]) == (LONG, '"' * 100_000)
+    broken = ["[", "{", '"', f'{{"id":{LONG}', f'{{"id":0{LONG}}}', f'{{"id":{LONG}.1}}', f'{{"id":"{LONG}}}']
+    rows = parsed(spark, contract([key()]), [f"{text} {LONG}" for text in broken] + broken)
+    assert {row["_unreadable"] for row in rows} == {"not a JSON document"}
+
+
 def test_every_change_of_content_changes_the_hash_and_nothing_else_does(spark: Any) -> None:
     of = typed_contract()
     different = [
@@ -318,9 +370,9 @@ def test_what_wins_at_one_place_is_told_by_what_it_does_and_then_by_its_content(
 
 
 def test_an_update_with_another_key_before_it_tells_the_old_key(spark: Any) -> None:
-    of = contract([key(), key("part", "int", 2), column("name")], delivery="changes", sequence=["source.lsn"])
+    of = contract([key(), key("part", "decimal(18,2)", 2), column("name")], delivery="changes", sequence=["source.lsn"])
     new = {"id": "1", "part": 2, "name": "x"}
-    cases: list[tuple[str, Any, tuple[str, int] | None]] = [
+    cases: list[tuple[str, Any, tuple[str, Any] | None]] = [
         ("u", {"id": "1", "part": 1}, ("1", 1)),
         ("u", {"id": "0", "part": "2", "name": "x"}, ("0", 2)),
         ("u", {"id": "1", "part": 2, "name": "y"}, None),
@@ -330,8 +382,10 @@ def test_an_update_with_another_key_before_it_tells_the_old_key(spark: Any) -> N
         ("u", None, None),
         ("u", "text", None),
         ("c", {"id": "0", "part": 1}, None),
+        ("u", {"id": "1", "part": "LONG"}, ("1", Decimal(LONG))),
     ]
-    rows = parsed(spark, of, [change(op, before, new) for op, before, _ in cases])
+    texts = [json.dumps(change(op, before, new)).replace('"LONG"', LONG) for op, before, _ in cases]
+    rows = parsed(spark, of, texts)
     assert [row["_old_key"] and tuple(row["_old_key"]) for row in rows] == [old for _, _, old in cases]
 
 
