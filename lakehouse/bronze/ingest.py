@@ -14,7 +14,7 @@ from lakehouse.bronze import taken as ledger
 from lakehouse.bronze.landing import LandedFile, refuse_oversized, refuse_unopenable
 from lakehouse.bronze.taken import FILES, IGNORED, TAKEN, TOUCHED, Rewritten, pending_files, taken_files
 from lakehouse.contracts.model import Contract
-from lakehouse.storage import tables
+from lakehouse.storage import exact_json, tables
 from lakehouse.storage.maintain import append_small, delete_where
 from lakehouse.storage.notes import commit_note, notes
 from lakehouse.storage.tables import ConcurrentWriterError, Field, literal, lost_race
@@ -145,7 +145,8 @@ def records(spark: SparkSession, landing: str, contract: Contract, files: Sequen
         split = f"""if(contains(text, '"') or contains(text, '\\r'), {quoted}, {plain_lines})"""
     else:
         # Inside an object, because Spark reads a first array and passes over whatever follows it.
-        array = """from_json(concat('{"records":', text, '}'), 'records array<string>').records"""
+        reader = """from_json(concat('{"records":', {text}, '}'), 'records array<string>').records"""
+        array = exact_json.read("text", "array<string>", reader, exact_json.has_long_numbers("text"))
         split = f"coalesce(if(text rlike '^\\\\s*\\\\[', {array}, null), split(text, '\\n'))"
     bom, blanks = "\ufeff", " \\t\\n\\r\u000b\u000c"
     # What a file says of all of its records is told before they are taken apart: once a file, not once a record.

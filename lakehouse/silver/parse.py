@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column, Contract, RowRule
 from lakehouse.quality.rules import SEQUENCE_KNOWN, row_rules
-from lakehouse.silver import exact_json
+from lakehouse.storage import exact_json
 from lakehouse.storage.tables import literal, quote
 
 _TEXT = "string"

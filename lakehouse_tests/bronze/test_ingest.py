@@ -55,6 +55,7 @@ def test_json_files_of_every_kind(spark: Any, tmp_path: Path) -> None:
     root = tmp_path / "2001-01-01" / "landing"
     of = things()
     one, two = '{"id":"ü"}', '{"id":"2"}'
+    long = '{"id":[1234567890123456.78,"x"]}'
     cases: dict[str, tuple[bytes, list[tuple[str, int, bool]]]] = {
         "lines": (f"{one}\n{two}\n".encode(), [(one, 1, True), (two, 2, True)]),
         "no_end": (f"{one}\n{two}".encode(), [(one, 1, True), (two, 2, True)]),
@@ -63,6 +64,7 @@ def test_json_files_of_every_kind(spark: Any, tmp_path: Path) -> None:
         "bom": (f"\ufeff{one}\n".encode(), [(one, 1, True)]),
         "bom_array": (f"\ufeff[{one}]".encode(), [(one, 1, True)]),
         "array": (f"\n[{one},\n {two}]\n".encode(), [(one, 1, True), (two, 2, True)]),
+        "long_numbers": (f"[{long},{one}]".encode(), [(long, 1, True), (one, 2, True)]),
         "empty_array": (b"[]", []),
         "cut_array": (f"[{one},{two}".encode(), [(f"[{one},{two}", 1, True)]),
         "two_arrays": (f"[{one}]\n[{two}]\n".encode(), [(f"[{one}]", 1, True), (f"[{two}]", 2, True)]),

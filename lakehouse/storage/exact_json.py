@@ -23,10 +23,12 @@ def has_long_numbers(text: str) -> str:
     return f"coalesce({text} rlike {_MAY_BE_LONG} and {text} rlike {_IS_LONG}, false)"
 
 
-def read(text: str, kind: str) -> str:
-    """SQL that reads `text` as JSON of a `kind`: a map or an array of texts, or an array of such maps."""
-    signed = f"from_json(replace(regexp_replace({text}, {_TOKENS}, {_QUOTED}), {_EMPTY}, ''), '{kind}')"
-    return f"if(_has_long_numbers, {_unsigned(signed, kind)}, from_json({text}, '{kind}'))"
+def read(text: str, kind: str, reader: str = "", guard: str = "_has_long_numbers") -> str:
+    """SQL that reads `text` as JSON of a `kind`: a map or an array of texts, or an array of such maps. `reader` is the SQL
+    that does, of `{text}`, where it is not `from_json` alone; `guard` is the SQL of `has_long_numbers`."""
+    reader = reader or f"from_json({{text}}, '{kind}')"
+    signed = reader.replace("{text}", f"replace(regexp_replace({text}, {_TOKENS}, {_QUOTED}), {_EMPTY}, '')")
+    return f"if({guard}, {_unsigned(signed, kind)}, {reader.replace('{text}', text)})"
 
 
 def _unsigned(value: str, kind: str) -> str:
