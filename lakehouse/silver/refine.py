@@ -1,6 +1,5 @@
 """The one step of a silver table: parse, audit, split off violations, fold, one commit."""
 
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial, reduce
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
@@ -35,8 +32,7 @@ from lakehouse.quality.audit import (
 from lakehouse.quality.profiling import Arrived
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.score import scored
-from lakehouse.settings import settings
-from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, retention, state
+from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, retention, staging, state
 from lakehouse.silver.decisions import Decision
 from lakehouse.silver.fold import (
     DELETED,
@@ -55,15 +51,13 @@ from lakehouse.silver.fold import (
 from lakehouse.silver.masks import masked_record
 from lakehouse.silver.parse import NOTHING, TRUNCATE, parse, sequence_of, sequence_texts, technical
 from lakehouse.silver.quarantine import Pins, Replay
-from lakehouse.storage import s3, tables
+from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
-from lakehouse.storage.tables import ConcurrentWriterError, lost_race, quote
+from lakehouse.storage.tables import lost_race, quote
 
 SAMPLES_PER_CHECK = 5
 INTERPRETED_UP_TO = 20_000
 """Records of a batch, or that a table has taken in all, up to which plans over them are not compiled."""
-WAIT_FOR_ANOTHER = 120
-"""Seconds that a step waits for another one of the same table, which then leaves it nothing to do."""
 MISSING_AT_LEAST = 10
 """Rows that a snapshot must lack before their share is asked: of a small table, that says little."""
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
@@ -142,34 +136,11 @@ def refine(
 
     Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
     rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column or a child view,
-    or its format or where it is captured from changed), ExpiredError (all is to be folded anew, and bronze no longer holds all) and ConcurrentWriterError (another
-    writer committed meanwhile, nothing was written by this one).
+    or its format or where it is captured from changed), ExpiredError (all is to be folded anew, and bronze no longer holds
+    all) and ConcurrentWriterError (another writer committed meanwhile, nothing was written by this one).
     """
-    with _sole_refiner(storage, contract):
+    with staging.sole_refiner(storage, contract):
         return _refine(spark, storage, contract, run_id, silver_tables, full_refresh, replay, accepts_loss)
-
-
-@contextmanager
-def _sole_refiner(storage: str, contract: Contract) -> Iterator[None]:
-    """One at a time a table, on this machine. Ends with the process. What it cannot see (another machine, a commit that the
-    engine goes on with after its client has died), the turn finds out."""
-    is_local = "://" not in storage
-    path = (Path(storage) / "_staging" if is_local else settings().home / "locks") / f"{contract.table}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=WAIT_FOR_ANOTHER)
-    except Timeout:
-        raise ConcurrentWriterError(
-            f"{contract.silver_table}: another process has been refining it for {WAIT_FOR_ANOTHER} s ({path} is locked); "
-            "nothing was written by this one. Run it again."
-        ) from None
-    try:
-        if is_local:
-            _unstage(_staging(storage, contract))  # what a killed batch left
-        yield
-    finally:
-        lock.release()
 
 
 def _refine(
@@ -184,7 +155,7 @@ def _refine(
 ) -> Refined | None:
     """As `refine`, for whoever is the only one on this machine."""
     started, attempt = time.monotonic(), uuid.uuid4().hex
-    staging = f"{_staging(storage, contract)}/{attempt}"
+    place = f"{staging.folder(storage, contract)}/{attempt}"
     contract = evolution.with_added(spark, contract)
     ledger.ensure_table(spark, storage)
     check_results.ensure_table(spark, storage)
@@ -237,8 +208,8 @@ def _refine(
     with _small(spark, taken), ExitStack() as stack:
         small = nullcontext if is_small else partial(_small, spark, landed)
         held = spark.table(contract.state_table) if since is not None else None
-        stack.callback(_unstage, staging)
-        stage = partial(_stage, spark, staging)
+        stack.callback(staging.remove, place)
+        stage = partial(staging.stage, spark, place)
         raw, carried = _decided(spark, contract, raw, pins, decided)
         # Nobody judges lateness a second time; but what the state has forgotten, it cannot weigh against.
         against = previous if sent is None else {"floor": previous.get("floor")}
@@ -452,22 +423,6 @@ def _decided(
     return raw, (*of_records, *of_batches)
 
 
-def _staging(storage: str, contract: Contract) -> str:
-    return f"{storage}/_staging/{contract.table}"
-
-
-def _stage(spark: SparkSession, staging: str, name: str, frame: DataFrame) -> DataFrame:
-    """Writes a frame to the staging folder of this attempt, which nobody else writes to, and returns what was written.
-
-    Whatever comes after reads a file instead of a plan: the plan of a parsed batch is large, and Spark would analyze
-    and optimize it anew for each of some twenty queries, cached or not.
-    """
-    place = f"{staging}/{name}"
-    frame.write.mode("overwrite").parquet(place)
-    # Asked for once: without a schema, each query on the frame would start a job to read it from a file.
-    return spark.read.schema(spark.read.parquet(place).schema).parquet(place)
-
-
 @contextmanager
 def _small(spark: SparkSession, landed: int) -> Iterator[None]:
     """Inside the block, Spark interprets its plans where a batch is small: compiling them takes longer than running them.
@@ -484,14 +439,6 @@ def _small(spark: SparkSession, landed: int) -> Iterator[None]:
     finally:
         for key in _INTERPRETED:
             spark.conf.unset(key)
-
-
-def _unstage(place: str) -> None:
-    """Removes a staging folder. On storage that this process cannot reach without the engine it stays."""
-    if s3.is_s3(place):
-        s3.remove(place)
-    elif "://" not in place:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _overview(raw: DataFrame) -> tuple[int, dict[date, Arrived], list[str]]:

@@ -11,7 +11,7 @@ from lakehouse.automation.sensors import unsettled
 from lakehouse.bronze.landing import LandingError, can_list, first_day, landed_files, settled
 from lakehouse.contracts.loader import SAMPLE, load
 from lakehouse.settings import Settings, settings
-from lakehouse.silver import refine
+from lakehouse.silver import staging
 from lakehouse.storage import s3
 from lakehouse_tests.bronze.store import BUCKET, Store, running
 
@@ -70,9 +70,9 @@ def test_a_folder_of_a_bucket_is_removed_with_what_is_in_it(store: Store) -> Non
     for name in ("mine/parsed/part-0", "mine/part-0", "other/part-0"):
         store.put(f"warehouse/_staging/shop_things/{name}", "x")
     place = f"s3a://{BUCKET}/warehouse/_staging/shop_things"
-    refine._unstage(f"{place}/mine")
-    refine._unstage(f"{place}/mine")
-    refine._unstage("s3a://nowhere/at/all")
+    staging.remove(f"{place}/mine")
+    staging.remove(f"{place}/mine")
+    staging.remove("s3a://nowhere/at/all")
     left = s3.store().get_file_info(fs.FileSelector(place.split("://")[1], recursive=True))
     assert [info.path.rsplit("/", 2)[1:] for info in left if info.is_file] == [["other", "part-0"]]
 

@@ -22,7 +22,7 @@ from lakehouse.engine import client
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
-from lakehouse.silver import assets, evolution, ledger, quarantine, refine
+from lakehouse.silver import assets, evolution, ledger, quarantine, refine, staging
 from lakehouse.silver.evolution import LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
@@ -294,10 +294,10 @@ def test_a_column_of_another_type_and_another_key_need_a_rebuild_which_shows_not
 
 def test_a_table_in_a_bucket_has_one_writer_a_machine_too(monkeypatch: pytest.MonkeyPatch) -> None:
     of = contract([key()], name=next(_names))
-    monkeypatch.setattr(refine, "WAIT_FOR_ANOTHER", 0.1)
-    with refine._sole_refiner("s3a://bucket/warehouse", of), pytest.raises(ConcurrentWriterError, match="is locked"):
-        refine._sole_refiner("s3a://bucket/warehouse", of).__enter__()
-    with refine._sole_refiner("s3a://bucket/warehouse", of):
+    monkeypatch.setattr(staging, "WAIT_FOR_ANOTHER", 0.1)
+    with staging.sole_refiner("s3a://bucket/warehouse", of), pytest.raises(ConcurrentWriterError, match="is locked"):
+        staging.sole_refiner("s3a://bucket/warehouse", of).__enter__()
+    with staging.sole_refiner("s3a://bucket/warehouse", of):
         pass
 
 
