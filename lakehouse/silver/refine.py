@@ -607,7 +607,7 @@ def _completeness(contract: Contract, held: DataFrame | None, missing: int, days
     if is_cut:
         description = (
             f"{description} {missing} of {rows} rows are missing from {days} snapshot(s): land the other files of that day, "
-            f"or a whole snapshot. Are the rows meant to go, `lakehouse batch release {contract.table}`."
+            f"or a whole snapshot. Are the rows meant to go, `lakehouse batch release {contract.table} {batch} --note …`."
         )
     return CheckResult(
         table=contract.table,
