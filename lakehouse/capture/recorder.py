@@ -119,21 +119,37 @@ class Recorder:
         self._is_first = False
         if not self.state.events:
             return
-        now = int(time.time() * 1000)
         if first is None:
             lsn = commit_lsn = self.state.lsn + 1
+            seen = sent = _clock()
         else:  # no record of a log begins one byte before another
-            commit_lsn, now = first["source"]["lsn"], first.get("ts_ms", now) - 1
-            lsn = commit_lsn - 1
+            lsn = first["source"]["lsn"] - 1
+            commit_lsn = max(self.state.lsn, lsn)
+            seen, sent = _just_before(first["source"]), _just_before(first)
         for table in self._source.tables:
             place = {"schema": table.schema, "table": table.name, "lsn": lsn, "commit_lsn": commit_lsn}
-            origin = {"connector": "postgresql", "name": self._source.name, "db": self._source.database, **place}
-            envelope = {"before": None, "after": None, "source": origin, "op": "t", "ts_ms": now}
+            origin = {
+                "connector": "postgresql",
+                "name": self._source.name,
+                "db": self._source.database,
+                **place,
+                **seen,
+            }
+            envelope = {"before": None, "after": None, "source": origin, "op": "t", **sent}
             self._write(table.folder, envelope)
 
     def _write(self, folder: str, envelope: Mapping[str, Any]) -> None:
         self._files.write(folder, json.dumps(envelope, ensure_ascii=False, separators=(",", ":")))
         self._events[folder] = self._events.get(folder, 0) + 1
+
+
+def _clock() -> dict[str, int]:
+    now = time.time_ns()
+    return {"ts_ms": now // 10**6, "ts_us": now // 1000, "ts_ns": now}
+
+
+def _just_before(told: Mapping[str, Any]) -> dict[str, int]:
+    return {name: told[name] - 1 for name in ("ts_ms", "ts_us", "ts_ns") if name in told}
 
 
 def _behind(state: State, offset: dict[str, Any]) -> State:

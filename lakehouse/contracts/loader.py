@@ -55,6 +55,7 @@ OWN_KEYS = (
         "partition",
         "start",
         "quarantine",
+        "max_missing_percent",
         "encoding",
     ),
     "csv",

@@ -67,6 +67,8 @@ def advance(contract: Contract, held: DataFrame | None, previous: dict[str, Any]
     settled = datetime.fromisoformat(carried["settled"]) if "settled" in carried else None
     if settled is None:  # the first time there is nothing so old, but in a table from before there was a horizon
         return carried | {"settled": edge.isoformat()}
+    if edge < settled:  # what was noted when a record from the future counted
+        return carried | {"settled": edge.isoformat()}
     if edge - settled < max(timedelta(days=1), contract.lateness / 4):
         return carried
     moment = f"timestamp'{edge}'"

@@ -130,7 +130,7 @@ def _kept(contract: Contract) -> str:
     cases = []
     for name in contract.filled:
         column = contract.column(name)
-        reasons = [f"{_raw(column)} is null"] if name in contract.null_keeps else []
+        reasons = [f"{quote(name)} is null"] if name in contract.null_keeps else []
         if contract.partial_rows:
             reasons.append(f"array_contains(_unavailable, {literal(column.source_name)})")
         cases.append(f"case when {' or '.join(reasons)} then {literal(name)} end")

@@ -169,11 +169,12 @@ def _refine(
     done, newest = pending_batch(spark, contract)
     pins = quarantine.pins(spark, contract)
     sent = quarantine.chosen(spark, contract, replay, pins) if replay is not None else None
+    asked = full_refresh
     full_refresh |= sent is not None and (contract.delivery == "snapshot" or _lost_quarantine(spark, contract, last))
     if sent is not None:
         quarantine.ensure_resolutions(spark, storage, contract)
-        newest = None if done is None or sent.isEmpty() else newest if full_refresh else done
-    if last is not None and not full_refresh:  # also where nothing has come: the views would follow
+        newest = None if done is None or sent.isEmpty() else done
+    if last is not None and not asked:  # also where nothing has come: the views would follow
         refuse_other_basis(contract, last[1])
         evolution.refuse_changes(contract, last[1])
     # Bronze is behind where it lost its newest commit: what it takes again is a batch of its own.
@@ -232,7 +233,8 @@ def _refine(
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
         if contract.delivery == "snapshot":
-            results.append(_completeness(contract, held, rows_deleted, len(days), newest))
+            before = None if last is None or asked else spark.table(contract.state_table)
+            results.append(_completeness(contract, before, classified, since is None, rows_deleted, newest))
         results = scored(contract, results, landed, newest)
         watched = None
         if contract.anomalies.severity and (sent is None or since is None):
@@ -405,8 +407,11 @@ def _lost_quarantine(spark: SparkSession, contract: Contract, last: tuple[int, d
     held = next(written, None)
     if held is None or last is None or held.get("attempt") == last[1].get("quarantine"):
         return False
-    # Of two that have taken the same batch on the same state, each leaves what the other does.
-    return (held.get("after"), held["batch"]) != (last[1].get("after"), last[1]["batch"])
+    # Of two that have taken the same batch on the same state, each leaves what the other does; of replays each its own.
+    return last[1]["kind"] == ledger.REPLAY or (held.get("after"), held["batch"]) != (
+        last[1].get("after"),
+        last[1]["batch"],
+    )
 
 
 def _raw(spark: SparkSession, contract: Contract, since: int | None, newest: int) -> DataFrame:
@@ -595,18 +600,31 @@ def _in_force(contract: Contract) -> str:
     return "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"
 
 
-def _completeness(contract: Contract, held: DataFrame | None, missing: int, days: int, batch: int) -> CheckResult:
-    """The check `snapshot_complete`: how many rows the snapshots of a batch lack, in percent of those before it (`held`,
-    the state; None on a first load, which lacks nothing) and on average of its days."""
+def _completeness(
+    contract: Contract, before: DataFrame | None, classified: DataFrame, is_anew: bool, deleted: int, batch: int
+) -> CheckResult:
+    """The check `snapshot_complete`: how many of the rows that the table has (`before`, its state; None where nobody minds: a
+    first load, and a rebuild that was asked for) are gone after the last snapshot of a batch, in percent. `deleted`: how
+    many were by any of its snapshots, where it is not folded anew."""
     description, dimension, _ = check_names(contract)[SNAPSHOT_COMPLETE]
-    share = 0.0
-    if held is not None and missing >= MISSING_AT_LEAST:
-        rows = held.where(_in_force(contract)).count()
-        share = round(100 * missing / max(days, 1) / max(rows, 1), 2)
+    share, gone, rows = 0.0, 0, 0
+    if before is not None and (is_anew or deleted >= MISSING_AT_LEAST):
+        here = before.where(_in_force(contract)).select(*contract.keys)
+        lacked = here if is_anew else classified.where(f"disposition = '{DELETED}' and not _is_record")
+        stays = "_is_visible and valid_to is null" if state.is_historic(contract) else "_is_written and not _is_deleted"
+        gone = (
+            lacked.join(classified.where(stays), list(contract.keys), "left_anti")
+            .select(*contract.keys)
+            .distinct()
+            .count()
+        )
+        if gone >= MISSING_AT_LEAST:
+            rows = here.count()
+            share = round(100 * gone / max(rows, 1), 2)
     is_cut = share > contract.max_missing_percent
     if is_cut:
         description = (
-            f"{description} {missing} of {rows} rows are missing from {days} snapshot(s): land the other files of that day, "
+            f"{description} {gone} of {rows} rows are missing: land the other files of that day, "
             f"or a whole snapshot. Are the rows meant to go, `lakehouse batch release {contract.table} {batch} --note …`."
         )
     return CheckResult(

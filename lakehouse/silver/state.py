@@ -126,7 +126,7 @@ def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> None:
     is_resolved = tables.exists(spark, contract.resolutions_table)
     wanted, digest = views(contract, is_resolved), views_digest(contract, is_resolved)
     said = _said_by(spark, contract.silver_table)
-    if all(tables.exists(spark, name) for name in wanted) and said.get(_DIGEST) == digest:
+    if all(tables.exists(spark, name) for name in wanted) and _CHILDREN in said and said[_DIGEST] == digest:
         return
     for name in filter(None, said.get(_CHILDREN, "").split(",")):
         if name not in wanted:

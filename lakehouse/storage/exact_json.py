@@ -10,9 +10,9 @@ _SIGN = "\ue000\uf8ff"
 """Two characters of private use, which nobody writes side by side."""
 _MAY_BE_LONG = literal("[.](?:(?<=[0-9]{8}[.])[0-9]|[0-9]{8})")
 """Begins with what is rare in a text: all of them are searched for it."""
-_IS_LONG = literal("(?=[0-9.]{17})[0-9]++[.][0-9]")
+_IS_LONG = literal("(?<![0-9])(?=[0-9.]{17})[0-9]++[.][0-9]")
 _TOKENS = literal(
-    r'(?s)("(?:[^"\\]++|\\.)*+")'  # a text, in which nothing is a number
+    r'(?s)("(?:[^"\\]++|\\.)*+(?:"|\z))'  # a text, in which nothing is a number, or what is cut off in one
     r"|(?=[-0-9])(?<![-+.\w])(-?(?=[0-9.]{17})(?:0|[1-9][0-9]*+)[.][0-9]++(?:[eE][-+]?[0-9]{1,2})?)(?![-+.\w])"
 )
 _QUOTED, _EMPTY, _SIGNED = literal(f'$1"{_SIGN}$2"'), literal(f'"{_SIGN}"'), literal(f'"?{_SIGN}([^"]+)"?')

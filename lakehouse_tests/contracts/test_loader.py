@@ -198,6 +198,8 @@ PROBLEMS = {
     "after twice": (lakehouse("after: [a/b, a/b]"), "`a/b` is given twice", "after"),
     "health": (lakehouse("health: ftp://example.com"), "health cannot be `ftp://example.com`", "health"),
     "health with a login": (lakehouse("health: https://u:p@example.com/h"), "health holds a login", "health"),
+    "missing rows of what is no snapshot": (lakehouse("max_missing_percent: 20"), "from a snapshot alone", "max_missing_percent"),
+    "missing rows": (lakehouse("max_missing_percent: half"), "`half` is no percentage", "max_missing_percent"),
     "unknown_fields": (lakehouse("unknown_fields: drop"), "unknown_fields cannot be `drop`", "unknown_fields"),
     "encoding": (lakehouse("encoding: utf-9"), "the encoding `utf-9` is unknown", "encoding"),
     "quarantine": (lakehouse("quarantine: {max: 5}"), "`max` is unknown to quarantine", "quarantine"),
