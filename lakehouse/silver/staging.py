@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,6 +16,9 @@ from lakehouse.storage.tables import ConcurrentWriterError
 
 WAIT_FOR_ANOTHER = 120
 """Seconds that a step waits for another one of the same table, which then leaves it nothing to do."""
+
+OLD = timedelta(days=2)
+"""Age from which what an attempt has in a bucket is left of a killed one: a younger one may be at work on another machine."""
 
 
 def folder(storage: str, contract: Contract) -> str:
@@ -41,6 +45,8 @@ def sole_refiner(storage: str, contract: Contract) -> Iterator[None]:
     try:
         if is_local:
             remove(folder(storage, contract))  # what a killed batch left
+        elif s3.is_s3(storage):
+            s3.remove_old(folder(storage, contract), datetime.now(UTC) - OLD)
         yield
     finally:
         lock.release()

@@ -1,6 +1,7 @@
 """The object store behind `s3a://…`, reached without the engine."""
 
 from contextlib import suppress
+from datetime import datetime
 from functools import cache
 
 from pyarrow import fs
@@ -32,3 +33,12 @@ def remove(folder: str) -> None:
     """Removes what is below a folder of a bucket; where this process may not, it stays."""
     with suppress(OSError):
         store().delete_dir(folder.split("://", 1)[1])
+
+
+def remove_old(folder: str, before: datetime) -> None:
+    """Removes the files below a folder of a bucket that were written before a moment; where this process may not, they stay."""
+    below = fs.FileSelector(folder.split("://", 1)[1], allow_not_found=True, recursive=True)
+    with suppress(OSError):
+        for info in store().get_file_info(below):
+            if info.is_file and info.mtime < before:
+                store().delete_file(info.path)

@@ -1,7 +1,7 @@
 """A landing in an object store: what lies there is told without the engine, by a real server's answers."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,12 @@ def test_a_folder_of_a_bucket_is_removed_with_what_is_in_it(store: Store) -> Non
     staging.remove("s3a://nowhere/at/all")
     left = s3.store().get_file_info(fs.FileSelector(place.split("://")[1], recursive=True))
     assert [info.path.rsplit("/", 2)[1:] for info in left if info.is_file] == [["other", "part-0"]]
+    now = datetime.now(UTC)
+    for moment, stay in ((now - timedelta(hours=1), 1), (now + timedelta(hours=1), 0)):
+        s3.remove_old(place, moment)
+        s3.remove_old(f"{place}/nothing", moment)
+        left = s3.store().get_file_info(fs.FileSelector(place.split("://")[1], allow_not_found=True, recursive=True))
+        assert sum(info.is_file for info in left) == stay
 
 
 def test_a_store_that_does_not_say_is_told_with_a_remedy(store: Store) -> None:

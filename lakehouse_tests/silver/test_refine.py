@@ -295,9 +295,9 @@ def test_a_column_of_another_type_and_another_key_need_a_rebuild_which_shows_not
 def test_a_table_in_a_bucket_has_one_writer_a_machine_too(monkeypatch: pytest.MonkeyPatch) -> None:
     of = contract([key()], name=next(_names))
     monkeypatch.setattr(staging, "WAIT_FOR_ANOTHER", 0.1)
-    with staging.sole_refiner("s3a://bucket/warehouse", of), pytest.raises(ConcurrentWriterError, match="is locked"):
-        staging.sole_refiner("s3a://bucket/warehouse", of).__enter__()
-    with staging.sole_refiner("s3a://bucket/warehouse", of):
+    with staging.sole_refiner("abfss://bucket/warehouse", of), pytest.raises(ConcurrentWriterError, match="is locked"):
+        staging.sole_refiner("abfss://bucket/warehouse", of).__enter__()
+    with staging.sole_refiner("abfss://bucket/warehouse", of):
         pass
 
 
