@@ -328,7 +328,7 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
 
     def as_on_two_machines(patch: pytest.MonkeyPatch) -> None:
         """Each sees the other's commits alone."""
-        patch.setattr(refine, "_sole_refiner", lambda *_: nullcontext())
+        patch.setattr(staging, "sole_refiner", lambda *_: nullcontext())
 
     shop.ingest(DAY, "b", [{"id": "1", "kind": "a"}, {"id": "2", "kind": "a"}, {"id": "3", "kind": "odd"}])
     commit_state = refine._commit_state
