@@ -17,7 +17,7 @@ from lakehouse.settings import settings
 from lakehouse.silver import ledger, quarantine
 from lakehouse.silver.evolution import ContractChangedError
 from lakehouse.silver.quarantine import STATUS, Replay, Selection
-from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined, refine
+from lakehouse.silver.refine import BatchBlockedError, Refined, refine
 from lakehouse.silver.retention import ExpiredError
 from lakehouse.silver.state import QUARANTINE, child_columns, is_historic
 from lakehouse.storage import tables
@@ -222,7 +222,7 @@ def silver_asset(contract: Contract, references: Sequence[str], all_tables: froz
                 for result in blocked.results:
                     yield _check(key, result)
                 raise dg.Failure(str(blocked), metadata={"batch": str(blocked.batch)}, allow_retries=False) from blocked
-            except (TableShapeError, BasisError, ContractChangedError, ExpiredError) as problem:
+            except (TableShapeError, ContractChangedError, ExpiredError) as problem:
                 raise dg.Failure(str(problem), allow_retries=False) from problem
             yield from _results(context, contract, spark, key, refined)
 

@@ -31,6 +31,22 @@ class ContractChangedError(Exception):
     """The contract has changed in a way that the rows which are there cannot follow by themselves."""
 
 
+class BasisError(ContractChangedError):
+    """The rows of a state table were made by another key, delivery, sequence or history than its contract has now."""
+
+    def __init__(self, contract: Contract, made_by: dict[str, Any]) -> None:
+        now = basis(contract)
+        changed = "; ".join(
+            f"{name} was {made_by.get(name, 'not given')}, is {now.get(name, 'not given')}"
+            for name in {**made_by, **now}
+            if made_by.get(name) != now.get(name)
+        )
+        super().__init__(
+            f"{contract.silver_table} was made by another contract: {changed}. Its rows cannot be merged with new ones. "
+            f"`lakehouse rebuild {contract.table}` makes the table anew from bronze; or put the contract back."
+        )
+
+
 class FormatChangedError(ContractChangedError):
     """The records of a table were of another format than its contract says now."""
 
@@ -94,8 +110,6 @@ def ensure_views(spark: SparkSession, storage: str, contract: Contract) -> bool:
         try:
             refuse_changes(contract, last[1])
         except ContractChangedError:
-            return False
-        if last[1].get("basis", basis(contract)) != basis(contract):
             return False
     state.ensure_views(spark, storage, contract)
     return True
@@ -209,6 +223,7 @@ def declared(contract: Contract) -> dict[str, list[str]]:
 def remembered(contract: Contract) -> dict[str, Any]:
     """What the note of a batch says of its contract, for a later one to be compared with."""
     return {
+        "basis": basis(contract),
         "format": contract.format,
         "columns": declared(contract),
         "added": added_columns(contract),
@@ -218,8 +233,10 @@ def remembered(contract: Contract) -> dict[str, Any]:
 
 
 def refuse_changes(contract: Contract, last: Mapping[str, Any]) -> None:
-    """Compares the contract with that of the table's last batch, as its note tells. Raises FormatChangedError,
-    OriginChangedError, and LostColumnsError or LostViewsError where columns or child views are gone."""
+    """Compares the contract with that of the table's last batch, as its note tells. Raises BasisError,
+    FormatChangedError, OriginChangedError, and LostColumnsError or LostViewsError where columns or child views are gone."""
+    if (made_by := last.get("basis")) is not None and made_by != basis(contract):
+        raise BasisError(contract, made_by)
     if (before := last.get("format", contract.format)) != contract.format:
         raise FormatChangedError(contract, before)
     if contract.origin and (before := last.get("origin", contract.origin.identity)) != contract.origin.identity:

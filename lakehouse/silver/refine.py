@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.bronze.ingest import newest_batch
-from lakehouse.contracts.changes import basis, rows_digest
+from lakehouse.contracts.changes import rows_digest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality import profiling
 from lakehouse.quality import results as check_results
@@ -134,8 +134,8 @@ def refine(
     Idempotent, and safe to repeat after a crash at any point: the state's commit is what counts, what the quarantine has
     beyond it is taken back, and the ledger is healed from the state's notes.
 
-    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type), BasisError (its
-    rows were made by another key, delivery, sequence or history), ContractChangedError (it lost a column or a child view,
+    Raises BatchBlockedError (the audit failed), TableShapeError (the state has columns of another type),
+    ContractChangedError (its rows were made by another key, delivery, sequence or history, it lost a column or a child view,
     or its format or where it is captured from changed), ExpiredError (all is to be folded anew, and bronze no longer holds
     all) and ConcurrentWriterError (another writer committed meanwhile, nothing was written by this one).
     """
@@ -175,7 +175,6 @@ def _refine(
         quarantine.ensure_resolutions(spark, storage, contract)
         newest = None if done is None or sent.isEmpty() else done
     if last is not None and not asked:  # also where nothing has come: the views would follow
-        refuse_other_basis(contract, last[1])
         evolution.refuse_changes(contract, last[1])
     # Bronze is behind where it lost its newest commit: what it takes again is a batch of its own.
     if newest is None or (done is not None and newest <= done and not full_refresh and sent is None):
@@ -256,7 +255,6 @@ def _refine(
             "table": contract.table,
             "batch": newest,
             "change": change,
-            "basis": basis(contract),
             **evolution.remembered(contract),
             "rows_by": rows_digest(contract) if previous.get("rows_by") in (None, rows_digest(contract)) else "several",
             "since": since,
@@ -349,29 +347,6 @@ def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dic
             row.asDict()
             for row in told.selectExpr(f"{quarantine.RECORD_ID} as id", "was", "outcome", "reasons").collect()
         ]
-
-
-class BasisError(Exception):
-    """The rows of a state table were made by another key, delivery, sequence or history than its contract has now."""
-
-    def __init__(self, contract: Contract, made_by: dict[str, Any]) -> None:
-        now = basis(contract)
-        changed = "; ".join(
-            f"{name} was {made_by.get(name, 'not given')}, is {now.get(name, 'not given')}"
-            for name in {**made_by, **now}
-            if made_by.get(name) != now.get(name)
-        )
-        super().__init__(
-            f"{contract.silver_table} was made by another contract: {changed}. Its rows cannot be merged with new ones. "
-            f"`lakehouse rebuild {contract.table}` makes the table anew from bronze; or put the contract back."
-        )
-
-
-def refuse_other_basis(contract: Contract, last: dict[str, Any]) -> None:
-    """Raises BasisError where the table's last batch, as its note tells, made rows by another key, delivery, …"""
-    made_by = last.get("basis")
-    if made_by is not None and made_by != basis(contract):
-        raise BasisError(contract, made_by)
 
 
 def _change_number(newest: int, last: dict[str, Any] | None) -> int:
@@ -611,7 +586,8 @@ def _completeness(
     if before is not None and (is_anew or deleted >= MISSING_AT_LEAST):
         here = before.where(_in_force(contract)).select(*contract.keys)
         lacked = here if is_anew else classified.where(f"disposition = '{DELETED}' and not _is_record")
-        stays = "_is_visible and valid_to is null" if state.is_historic(contract) else "_is_written and not _is_deleted"
+        # Of the events of a current state, those that are written have won.
+        stays = _in_force(contract) + ("" if state.is_historic(contract) else " and _is_written")
         gone = (
             lacked.join(classified.where(stays), list(contract.keys), "left_anti")
             .select(*contract.keys)

@@ -23,9 +23,9 @@ from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
 from lakehouse.silver import assets, evolution, ledger, quarantine, refine, staging
-from lakehouse.silver.evolution import LostViewsError
+from lakehouse.silver.evolution import BasisError, LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
-from lakehouse.silver.refine import BasisError, BatchBlockedError, Refined
+from lakehouse.silver.refine import BatchBlockedError, Refined
 from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
 from lakehouse_tests.silver.small import accepted, column, contract, items, key, land, pii
 
