@@ -30,6 +30,8 @@ def take_back(storage: str) -> list[str]:
             said.append(
                 f"{table}: its newest commit, {int(newest.stem)}, was cut off and is taken back ({newest.name}.torn)."
             )
+        checkpoints = [int(path.name.split(".")[0]) for path in log.glob("*.checkpoint*") if path.name[:20].isdigit()]
+        _forget_beyond(log, max([*checkpoints, *(int(path.stem) for path in commits)], default=-1))
         if not commits and not any(log.glob("*.checkpoint*")):
             said.append(f"{table} has no commit, and is put aside as {_put_aside(log.parent)}.")
     return said
@@ -37,9 +39,15 @@ def take_back(storage: str) -> list[str]:
 
 def _take_back(commit: Path) -> None:
     commit.replace(commit.with_suffix(".json.torn"))
-    # What Hadoop and Delta keep to know a damaged file: of one that is written anew it would be wrong.
-    for name in (f".{commit.name}.crc", f"{commit.stem}.crc", f".{commit.stem}.crc.crc"):
-        (commit.parent / name).unlink(missing_ok=True)
+    (commit.parent / f".{commit.name}.crc").unlink(missing_ok=True)  # Hadoop's, to know a damaged file
+
+
+def _forget_beyond(log: Path, newest: int) -> None:
+    """Removes the checksums of commits that are gone: of one that is written anew, they would be wrong."""
+    for path in log.glob("*.crc"):
+        if path.stem.isdigit() and int(path.stem) > newest:
+            path.unlink()
+            (log / f".{path.name}.crc").unlink(missing_ok=True)
 
 
 def _put_aside(table: Path) -> str:

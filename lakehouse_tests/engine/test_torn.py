@@ -40,6 +40,14 @@ def test_whole_commits_those_in_a_checkpoint_and_other_storage_are_left_alone(tm
     assert take_back(str(tmp_path)) == []
 
 
+def test_what_vouches_for_a_commit_that_is_gone_is_forgotten(tmp_path: Path, log: Path) -> None:
+    for version in range(4):
+        (log / f"{version:020}.crc").touch()
+    (log / f"{2:020}.checkpoint.parquet").touch()
+    assert take_back(str(tmp_path)) == []
+    assert sorted(path.name for path in log.glob("*.crc")) == [f"{version:020}.crc" for version in range(3)]
+
+
 @pytest.mark.parametrize("commits", [{}, {0: WHOLE[:10]}], ids=["under way", "cut off"])
 def test_a_table_without_a_commit_is_put_aside_so_that_another_can_be_made(
     tmp_path: Path, log: Path, commits: dict[int, str]

@@ -1,5 +1,6 @@
 """The verbs that change a table, against Delta itself."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from threading import Barrier
@@ -180,3 +181,14 @@ def test_several_at_once_create_a_table_that_all_of_them_find(
             for ended in [pool.submit(create, table) for _ in range(4)]:
                 ended.result()
         assert tables.version(spark, table) == 0
+
+
+def test_what_cannot_be_opened_is_there_all_the_same(spark: Any, schema: str) -> None:
+    for name in ("kept", "seen", "lost"):
+        spark.sql(f"create table {schema}.{name} (id int) using delta")
+    spark.sql(f"create view {schema}.looks as select id from {schema}.seen")
+    spark.sql(f"drop table {schema}.seen")
+    shutil.rmtree(f"{settings().storage_dir}/{schema}/lost")
+    found = {name: tables.exists(spark, f"{schema}.{name}") for name in ("kept", "looks", "lost", "seen", "never")}
+    assert found == {"kept": True, "looks": True, "lost": True, "seen": False, "never": False}
+    assert not tables.exists(spark, "nowhere.never")

@@ -1,0 +1,87 @@
+"""Lets Delta answer from memory what it asks of a table's log.
+
+To find the files of a table that a query, a merge or an overwrite names, Delta starts two jobs on the table's log, and
+another one to hear which writer wrote last (`txnAppId`): of a small table that is half of what a query costs
+(docs/performance.md). The answers stand in the checksum that Delta writes beside each commit and holds with what it knows of the
+version: sizes, writers, and up to fifty files their list. Here they are taken from there, and a query on a table of few files
+reads all of them, for its own filter does the rest.
+
+Where a version has no checksum, the log is asked as before. Whenever Delta makes a checkpoint it computes the state from the
+log, as before, and compares.
+"""
+
+from typing import Any
+
+FILES, MIB = 16, 16
+"""Of more files, or of larger ones, the statistics in the log spare a filter more than they cost: there Delta asks for them."""
+_SNAPSHOT = "org.apache.spark.sql.delta.Snapshot"
+_NEIGHBOUR = "org.apache.spark.sql.delta.DeltaErrors"
+"""A class of the same package and class loader, which is loaded without the snapshot's."""
+_PACKAGES = (
+    "scala",
+    "org.apache.spark.sql.catalyst.expressions",
+    "org.apache.spark.sql.delta",
+    "org.apache.spark.sql.delta.stats",
+)
+_KNOWN = (
+    "private VersionChecksum known() { return checksumOpt().isEmpty() ? null : (VersionChecksum) checksumOpt().get(); }"
+)
+_SCAN = f"""
+private DeltaScan smallScan(scala.collection.Seq filters) {{
+    VersionChecksum known = known();
+    if (known == null || known.allFiles().isEmpty() || !metadata().partitionColumns().isEmpty()) return null;
+    scala.collection.Seq files = (scala.collection.Seq) known.allFiles().get();
+    if (files.size() != known.numFiles()) return null;
+    boolean isSmall = known.numFiles() <= {FILES}L && known.tableSizeBytes() <= {MIB * 1024**2}L;
+    for (int i = 0; i < filters.size(); i++) {{
+        Expression filter = (Expression) filters.apply(i);
+        boolean isTrue = Literal$.MODULE$.TrueLiteral().equals(filter);
+        // One that names no column holds for all files or for none, and whoever deletes looks at the files alone.
+        if (!isTrue && (!isSmall || filter.references().isEmpty())) return null;
+    }}
+    DataSize size = new DataSize(sizeInBytesIfKnown(), Option.empty(), numOfFilesIfKnown(), Option.empty());
+    ExpressionSet none = ExpressionSet$.MODULE$.apply((scala.collection.TraversableOnce) scala.collection.immutable.Nil$.MODULE$);
+    ExpressionSet asked = ExpressionSet$.MODULE$.apply((scala.collection.TraversableOnce) filters);
+    return new DeltaScan(
+        version(), files, size, size, size, this, none, asked, none,
+        (scala.collection.immutable.Set) scala.collection.immutable.Set$.MODULE$.empty(), none, 0L,
+        DeltaDataSkippingType.noSkippingV1());
+}}
+"""
+_FIRST = {
+    "filesForScan(scala.collection.Seq,boolean)": "DeltaScan found = smallScan($1); if (found != null) return found;",
+    "sizeInBytes()": "if (known() != null) return known().tableSizeBytes();",
+    "sizeInBytesIfKnown()": "if (known() != null) return Option.apply(new Long(known().tableSizeBytes()));",
+    "numOfFiles()": "if (known() != null) return known().numFiles();",
+    "numOfFilesIfKnown()": "if (known() != null) return Option.apply(new Long(known().numFiles()));",
+    "setTransactions()": (
+        "if (known() != null && known().setTransactions().isDefined()) return (scala.collection.Seq) known().setTransactions().get();"
+    ),
+    "domainMetadata()": (
+        "if (known() != null && known().domainMetadata().isDefined()) return (scala.collection.Seq) known().domainMetadata().get();"
+    ),
+}
+"""Method of Delta's snapshot → what it does first. In Java 1.4's terms, which is what Javassist, a part of Spark, compiles."""
+
+
+def install(spark: Any) -> None:
+    """Has Delta's snapshots do so in the JVM of a classic session, by py4j. Once a JVM, before the first table is opened.
+
+    Raises what py4j raises, or TypeError, where Delta has other snapshots than those of 3.3, or holds one already: whatever the
+    cause, the log is asked as before.
+    """
+    jvm = spark._jvm
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    pool = jvm.javassist.ClassPool(True)
+    pool.appendClassPath(jvm.javassist.LoaderClassPath(loader))
+    for package in _PACKAGES:
+        pool.importPackage(package)
+    snapshot = pool.get(_SNAPSHOT)
+    methods = {method.getLongName().removeprefix(f"{_SNAPSHOT}."): method for method in snapshot.getDeclaredMethods()}
+    if missing := _FIRST.keys() - methods.keys():
+        raise TypeError(f"{_SNAPSHOT} has no {', '.join(sorted(missing))}; expected those of Delta 3.3.")
+    for source in (_KNOWN, _SCAN):
+        snapshot.addMethod(jvm.javassist.CtNewMethod.make(source, snapshot))
+    for name, first in _FIRST.items():
+        methods[name].insertBefore(f"{{ {first} }}")
+    snapshot.toClass(jvm.java.lang.Class.forName(_NEIGHBOUR, False, loader))

@@ -1,0 +1,113 @@
+"""What Delta has in memory of a small table's log is what the log says, and the log is left alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.engine.small_scans import FILES
+from lakehouse.settings import settings
+from lakehouse.storage import tables
+
+Rows = dict[int, str]
+"""Of a table of `id` and `name`."""
+
+
+def _log(schema: str, table: str) -> Path:
+    return Path(settings().storage_dir) / schema / table / "_delta_log"
+
+
+def _rows(frame: Any) -> Rows:
+    return {row["id"]: row["name"] for row in frame.collect()}
+
+
+def _create(spark: Any, table: str, more: str = "") -> None:
+    marks = "tblproperties ('delta.enableDeletionVectors' = 'true')"
+    spark.sql(f"create table {table} (id bigint, name string) using delta {more} {marks}")
+
+
+def _values(rows: Rows) -> str:
+    return ", ".join(f"({key}, '{name}')" for key, name in rows.items())
+
+
+def test_neither_queries_nor_writers_read_the_log_of_a_small_table(spark: Any, schema: str) -> None:
+    _create(spark, f"{schema}.numbers")
+    for number in range(4):
+        spark.sql(f"insert into {schema}.numbers values {_values({number: 'a'})}")
+    first = _log(schema, "numbers") / f"{1:020d}.json"
+    first.write_text("{}")  # what is computed from the log now lacks a row
+    (first.parent / f".{first.name}.crc").unlink()
+    assert _rows(spark.table(f"{schema}.numbers").where("id < 3 and name = 'a'")) == {0: "a", 1: "a", 2: "a"}
+    frame = spark.sql("select 4L as id, 'a' as name")
+    tables.append(frame, f"{schema}.numbers", turn=("test", 1))
+    tables.append(frame, f"{schema}.numbers", turn=("test", 1))  # the writer and its number are known: passed over
+    on = "target.id = source.id"
+    merged = tables.merge(
+        spark.sql(f"select * from values {_values({3: 'b', 5: 'b'})} as t(id, name)"),
+        f"{schema}.numbers",
+        on,
+        "when matched then update set *\nwhen not matched then insert *",
+        turn=("test", 2),
+    )
+    assert merged == 2
+    assert _rows(spark.table(f"{schema}.numbers")) == {0: "a", 1: "a", 2: "a", 3: "b", 4: "a", 5: "b"}
+
+
+Change = tuple[str, Callable[[Rows], Rows]]
+CHANGES: tuple[Change, ...] = (
+    (f"insert into {{t}} values {_values(dict.fromkeys(range(9), 'a'))}", lambda rows: dict.fromkeys(range(9), "a")),
+    ("delete from {t} where false", dict),
+    ("delete from {t} where id in (2, 3)", lambda rows: {k: v for k, v in rows.items() if k not in (2, 3)}),
+    ("delete from {t} where id > 100", dict),
+    ("delete from {t} where 1 = 2 and id = 4", dict),
+    ("update {t} set name = 'b' where id % 2 = 0", lambda rows: {k: v if k % 2 else "b" for k, v in rows.items()}),
+    ("update {t} set name = 'c' where false", dict),
+    ("insert into {t} values (2, 'd')", lambda rows: {**rows, 2: "d"}),
+    (
+        "insert into {t} replace where id < 2 select 1L, 'e'",
+        lambda rows: {k: v for k, v in rows.items() if k > 1} | {1: "e"},
+    ),
+    ("optimize {t}", dict),
+    (
+        "merge into {t} as t using (select * from values (1L, 'f'), (7L, 'f'), (50L, 'f') as v(id, name)) as s on t.id = s.id "
+        "when matched and s.id = 7 then delete when matched then update set * when not matched then insert *",
+        lambda rows: {k: v for k, v in rows.items() if k != 7} | {1: "f", 50: "f"},
+    ),
+    ("delete from {t} where true", lambda rows: {}),
+    ("insert into {t} values (8, 'g')", lambda rows: {8: "g"}),
+    ("insert overwrite {t} values (9, 'h'), (10, 'h')", lambda rows: {9: "h", 10: "h"}),
+)
+
+
+@pytest.mark.parametrize("kind", ["marked", "partitioned"])
+def test_after_every_change_the_rows_are_those_that_it_leaves(spark: Any, schema: str, kind: str) -> None:
+    table = f"{schema}.{kind}"
+    _create(spark, table, "partitioned by (name)" if kind == "partitioned" else "")
+    rows: Rows = {}
+    history = {}
+    for statement, effect in CHANGES:
+        spark.sql(statement.format(t=table)).collect()
+        rows = effect(rows)
+        history[tables.version(spark, table)] = rows
+        assert _rows(spark.table(table)) == rows, statement
+        found = spark.table(table).where("id between 2 and 8 and name <> 'c'")
+        assert _rows(found) == {k: v for k, v in rows.items() if 2 <= k <= 8}, statement
+    log = _log(schema, kind)
+    for version, then in sorted(history.items())[::4]:
+        for _ in range(2):  # of the checksums as they were written, and without them
+            assert _rows(spark.sql(f"select * from {table} version as of {version}")) == then
+            (log / f"{version:020d}.crc").unlink(missing_ok=True)
+
+
+def test_a_table_of_many_files_is_read_by_their_statistics(spark: Any, schema: str) -> None:
+    table = f"{schema}.many"
+    _create(spark, table)
+    spark.range(4 * FILES).selectExpr("id", "cast(id as string) as name").repartitionByRange(
+        4 * FILES, "id"
+    ).write.format("delta").mode("append").saveAsTable(table)
+    assert _rows(spark.table(table)) == {n: str(n) for n in range(4 * FILES)}
+    for path in _log(schema, "many").parent.rglob("*.parquet"):
+        if spark.read.parquet(str(path)).first()["id"] != 7:
+            path.unlink()
+    assert _rows(spark.table(table).where("id = 7")) == {7: "7"}  # looks into no file but one
