@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from filelock import FileLock
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
 
@@ -68,7 +68,7 @@ def exists(spark: SparkSession, table: str) -> bool:
         return True
     try:
         _ = spark.table(table).schema  # an eighth of what `tableExists` costs, which is asked of what cannot be opened
-    except AnalysisException as problem:
+    except PySparkException as problem:
         own = ".".join(map(quote, table.split(".")))
         return f"{own} cannot be found" not in str(problem) and bool(spark.catalog.tableExists(table))
     found[table] = now

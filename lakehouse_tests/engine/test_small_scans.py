@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from lakehouse.engine.small_scans import FILES
 from lakehouse.settings import settings
@@ -86,7 +87,7 @@ def test_after_every_change_the_rows_are_those_that_it_leaves(spark: Any, schema
     _create(spark, table, "partitioned by (name)" if kind == "partitioned" else "")
     rows: Rows = {}
     history = {}
-    for statement, effect in CHANGES:
+    for statement, effect in CHANGES if kind == "marked" else CHANGES[:6]:
         spark.sql(statement.format(t=table)).collect()
         rows = effect(rows)
         history[tables.version(spark, table)] = rows
@@ -101,13 +102,12 @@ def test_after_every_change_the_rows_are_those_that_it_leaves(spark: Any, schema
 
 
 def test_a_table_of_many_files_is_read_by_their_statistics(spark: Any, schema: str) -> None:
-    table = f"{schema}.many"
+    table, count = f"{schema}.many", FILES + 1
     _create(spark, table)
-    spark.range(4 * FILES).selectExpr("id", "cast(id as string) as name").repartitionByRange(
-        4 * FILES, "id"
-    ).write.format("delta").mode("append").saveAsTable(table)
-    assert _rows(spark.table(table)) == {n: str(n) for n in range(4 * FILES)}
-    for path in _log(schema, "many").parent.rglob("*.parquet"):
-        if spark.read.parquet(str(path)).first()["id"] != 7:
+    one_each = spark.range(count).selectExpr("id", "cast(id as string) as name").repartitionByRange(count, "id")
+    one_each.write.format("delta").mode("append").saveAsTable(table)
+    assert _rows(spark.table(table)) == {n: str(n) for n in range(count)}
+    for path in _log(schema, "many").parent.glob("*.parquet"):
+        if parquet.read_table(path, columns=["id"]).to_pydict() != {"id": [7]}:
             path.unlink()
     assert _rows(spark.table(table).where("id = 7")) == {7: "7"}  # looks into no file but one
