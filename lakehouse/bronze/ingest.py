@@ -16,7 +16,7 @@ from lakehouse.bronze.taken import FILES, IGNORED, TAKEN, TOUCHED, Rewritten, pe
 from lakehouse.contracts.model import Contract
 from lakehouse.storage import exact_json, tables
 from lakehouse.storage.maintain import append_small, delete_where
-from lakehouse.storage.notes import commit_note, notes
+from lakehouse.storage.notes import commit_note, last_commit, notes
 from lakehouse.storage.tables import ConcurrentWriterError, Field, literal, lost_race
 
 __all__ = ["BRONZE", "FILES", "ConcurrentWriterError", "Ingested", "ingest", "pending_files", "taken_files"]
@@ -260,6 +260,10 @@ def _newest_batch(spark: SparkSession, contract: Contract) -> int:
     noted = next(notes(spark, contract.bronze_table), None)
     if noted is not None:
         return int(noted[1]["batch"])
+    if (
+        last_commit(spark, contract.bronze_table)[1] == "CREATE TABLE"
+    ):  # a new table needs no query to say that it is empty
+        return 0
     return int(spark.table(contract.bronze_table).agg(F.max("batch")).collect()[0][0] or 0)
 
 
