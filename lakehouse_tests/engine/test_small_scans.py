@@ -1,5 +1,8 @@
 """What Delta has in memory of a small table's log is what the log says, and the log is left alone."""
 
+import os
+import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,3 +114,62 @@ def test_a_table_of_many_files_is_read_by_their_statistics(spark: Any, schema: s
         if parquet.read_table(path, columns=["id"]).to_pydict() != {"id": [7]}:
             path.unlink()
     assert _rows(spark.table(table).where("id = 7")) == {7: "7"}  # looks into no file but one
+
+
+def _drawn(chance: random.Random, table: str, history: dict[int, Rows]) -> Change:
+    """A change at random: what it says, and its effect on the rows."""
+    low, name = chance.randrange(1, 40), f"x{chance.randrange(3)}"
+    few = dict.fromkeys(chance.sample(range(60), 5), name)
+    there = chance.choice(sorted(history))
+    wheres: list[tuple[str, Callable[[int, str], bool]]] = [
+        (f"id between {low} and {low + 9}", lambda key, _: low <= key <= low + 9),
+        (f"id % 3 = 1 and name <> '{name}'", lambda key, said: key % 3 == 1 and said != name),
+        ("false", lambda key, said: False),
+        ("true", lambda key, said: True),
+    ]
+    (where, holds) = chance.choices(wheres, [4, 4, 1, 1])[0]
+    source = f"(select * from values {_values(few)} as v(id, name))"
+    changes: list[Change] = [
+        (f"delete from {table} where {where}", lambda rows: {k: v for k, v in rows.items() if not holds(k, v)}),
+        (
+            f"update {table} set name = 'u' where {where}",
+            lambda rows: {k: "u" if holds(k, v) else v for k, v in rows.items()},
+        ),
+        (
+            f"merge into {table} as t using {source} as s on t.id = cast(s.id as bigint) and t.id >= {min(few)} "
+            "when matched then update set * when not matched then insert *",
+            lambda rows: {**rows, **few},
+        ),
+        (
+            f"insert into {table} replace where id < {low} select 0L, '{name}'",
+            lambda rows: {k: v for k, v in rows.items() if k >= low} | {0: name},
+        ),
+        (f"optimize {table}", dict),
+        (f"restore table {table} to version as of {there}", lambda rows: dict(history[there])),
+    ]
+    return chance.choices(changes, [4, 4, 9, 3, 1, 1])[0]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_after_changes_at_random_the_rows_are_those_that_they_leave(spark: Any, schema: str) -> None:
+    seed = int(os.environ.get("SOAK_SEED", time.time_ns() % 1_000_000))
+    print(f"SOAK_SEED={seed}")
+    chance, table = random.Random(seed), f"{schema}.changed"
+    _create(spark, table)
+    rows: Rows = {}
+    history = {0: rows}
+    for _ in range(200):
+        statement, effect = _drawn(chance, table, history)
+        spark.sql(statement).collect()
+        rows = effect(rows)
+        history[tables.version(spark, table)] = rows
+        for path in _log(schema, "changed").glob("*.crc"):
+            if chance.random() < 0.02:
+                path.unlink()
+        assert _rows(spark.table(table)) == rows, f"{statement}; SOAK_SEED={seed}"
+        assert _rows(spark.table(table).where("id > 20 and name = 'u'")) == {
+            k: v for k, v in rows.items() if k > 20 and v == "u"
+        }, f"{statement}; SOAK_SEED={seed}"
+        then = chance.choice(sorted(history))
+        assert _rows(spark.sql(f"select * from {table} version as of {then}")) == history[then], f"SOAK_SEED={seed}"
