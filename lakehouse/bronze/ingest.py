@@ -260,9 +260,8 @@ def _newest_batch(spark: SparkSession, contract: Contract) -> int:
     noted = next(notes(spark, contract.bronze_table), None)
     if noted is not None:
         return int(noted[1]["batch"])
-    if (
-        last_commit(spark, contract.bronze_table)[1] == "CREATE TABLE"
-    ):  # a new table needs no query to say that it is empty
+    # A new table needs no query to say that it is empty.
+    if last_commit(spark, contract.bronze_table)[1] == "CREATE TABLE":
         return 0
     return int(spark.table(contract.bronze_table).agg(F.max("batch")).collect()[0][0] or 0)
 

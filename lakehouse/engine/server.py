@@ -167,7 +167,6 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
         from lakehouse.engine.gate import open_gate
 
         quicken(spark, BEFORE_TABLES_ARE_OPENED)
-
         try:
             tables = open_catalog(spark, settings)
         except Exception as problem:

@@ -51,9 +51,7 @@ private DeltaScan smallScan(scala.collection.Seq filters) {{
 _FIRST = {
     "filesForScan(scala.collection.Seq,boolean)": "DeltaScan found = smallScan($1); if (found != null) return found;",
     "sizeInBytes()": "if (known() != null) return known().tableSizeBytes();",
-    "sizeInBytesIfKnown()": "if (known() != null) return Option.apply(new Long(known().tableSizeBytes()));",
     "numOfFiles()": "if (known() != null) return known().numFiles();",
-    "numOfFilesIfKnown()": "if (known() != null) return Option.apply(new Long(known().numFiles()));",
     "setTransactions()": (
         "if (known() != null && known().setTransactions().isDefined()) return (scala.collection.Seq) known().setTransactions().get();"
     ),
