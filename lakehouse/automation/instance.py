@@ -177,17 +177,3 @@ def _fail(instance: dg.DagsterInstance, runs: list[dg.DagsterRun]) -> list[str]:
         instance.report_run_failed(run, "Its process ended before it did.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in runs]
-
-
-def pools_in_use(instance: dg.DagsterInstance, pools: set[str]) -> dict[str, str]:
-    """Pool → the run that holds it, of those of `pools` that are held. A run that has ended holds none."""
-    held: dict[str, str] = {}
-    storage = instance.event_log_storage
-    for pool in pools & storage.get_concurrency_keys():
-        for run_id in storage.get_concurrency_info(pool).active_run_ids:
-            run = instance.get_run_by_id(run_id)
-            if run is None or run.is_finished:
-                storage.free_concurrency_slots_for_run(run_id)
-            else:
-                held[pool] = run_id
-    return held

@@ -15,8 +15,9 @@ from filelock import Timeout
 from rich.console import Console
 from rich.table import Table
 
-from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, pools_in_use, run_lock
+from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, run_lock
 from lakehouse.automation.instance import instance as dagster_instance
+from lakehouse.automation.pools import pools_in_use
 from lakehouse.automation.runs import GOLD, RUNS_AT_ONCE, Outcome, Planned, events, execute, pools_of, tell
 from lakehouse.settings import Settings
 
@@ -68,6 +69,7 @@ class _Running:
     """A run under way, and how far its log has been told."""
 
     planned: Planned
+    pools: set[str]
     run_id: str
     ended: "Future[bool]"
     cursor: str | None = None
@@ -84,8 +86,8 @@ class _Workers:
         for _ in range(RUNS_AT_ONCE):
             threading.Thread(target=self._loop, daemon=True).start()
 
-    def start(self, planned: Planned) -> _Running:
-        running = _Running(planned, str(uuid.uuid4()), Future())
+    def start(self, planned: Planned, pools: set[str]) -> _Running:
+        running = _Running(planned, pools, str(uuid.uuid4()), Future())
         self._work.put(running)
         return running
 
@@ -114,11 +116,13 @@ def _run_all(
     told: dict[str, str] = {}
     while waiting or under_way:
         for planned in [run for run in waiting if run.after <= ended]:
-            if len(under_way) == RUNS_AT_ONCE or _is_held(planned, workers, told, console):
+            pools = pools_of(planned, workers.definitions)
+            is_ours = any(pools & running.pools for running in under_way)
+            if is_ours or len(under_way) == RUNS_AT_ONCE or _is_held(pools, workers, told, console):
                 continue
             waiting.remove(planned)
             if planned.title != GOLD or is_gold_due():
-                under_way.append(workers.start(planned))
+                under_way.append(workers.start(planned, pools))
                 outcome.run_ids.append(under_way[-1].run_id)
         if not under_way and waiting:
             time.sleep(2)  # all are held by others
@@ -135,9 +139,9 @@ def _run_all(
                     on_success(running.planned)
 
 
-def _is_held(planned: Planned, workers: _Workers, told: dict[str, str], console: Console) -> bool:
-    """Whether a run of Dagster's daemon or UI holds a pool that this run needs: a table has one writer at a time."""
-    held = pools_in_use(workers.instance, pools_of(planned, workers.definitions))
+def _is_held(pools: set[str], workers: _Workers, told: dict[str, str], console: Console) -> bool:
+    """Whether a run of Dagster's daemon or UI holds one of these pools: a table has one writer at a time."""
+    held = pools_in_use(workers.instance, pools)
     for pool, run_id in held.items():
         if told.get(pool) != run_id:
             console.print(f"Waiting: run {run_id[:8]} holds {pool}.")

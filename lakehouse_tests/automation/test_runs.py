@@ -1,6 +1,7 @@
 """What `lakehouse run` makes of Dagster runs."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ def run_all(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs `_run_all` with an `execute` of the test's own, and no Dagster."""
     monkeypatch.setattr(cli, "events", lambda *_: ([], None))
     monkeypatch.setattr(cli, "_is_held", lambda *_: False)
+    monkeypatch.setattr(cli, "pools_of", lambda planned, _: set(planned.title.split()[1:]))
 
     def run(runs: list[Planned], execute: Any, is_gold_due: bool = True) -> Outcome:
         monkeypatch.setattr(cli, "execute", lambda planned, *_: execute(planned))
@@ -54,6 +56,23 @@ def test_runs_wait_for_those_before_them_and_no_failure_stops_the_rest(run_all: 
 def test_runs_that_know_nothing_of_each_other_are_under_way_at_once(run_all: Any) -> None:
     both = threading.Barrier(2)
     run_all([planned("silver a"), planned("silver b")], lambda _: both.wait(timeout=30) >= 0)
+
+
+def test_runs_of_one_pool_are_under_way_one_after_the_other(run_all: Any) -> None:
+    under_way: list[str] = []
+    most = 0
+
+    def execute(planned: Planned) -> bool:
+        nonlocal most
+        under_way.append(planned.title)
+        most = max(most, len(under_way))
+        time.sleep(0.05)
+        under_way.remove(planned.title)
+        return True
+
+    outcome = run_all([planned("upkeep a"), planned("tidy a"), planned("silver a")], execute)
+    assert len(outcome.run_ids) == 3
+    assert most == 1
 
 
 def test_gold_is_not_built_where_nothing_new_came_of_silver(run_all: Any) -> None:
