@@ -15,7 +15,7 @@ export TZ := UTC
 # short command takes; here they are kept in .venv and beside the sources.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run ui test test-contracts lint unit graph soak bench bench-changes bench-upkeep bench-anomalies lock clean
+.PHONY: setup prepare run ui test test-contracts lint unit graph soak bench bench-changes bench-upkeep bench-anomalies lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and $(PYTHON) is not on PATH. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -41,7 +41,11 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## Lint, types, import contracts, and all tests
+prepare: setup ## Spark's jars and class archive, which engines start faster with
+	$(BIN)/lakehouse engine prepare
+
+test: setup ## Lint, types, import contracts, and all tests
+	$(MAKE) --no-print-directory -j2 lint prepare
 	$(BIN)/pytest -q --durations=15 --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 unit: setup ## The tests that need no Spark

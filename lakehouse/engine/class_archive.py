@@ -1,6 +1,6 @@
 """An archive of Spark's loaded classes (JDK class data sharing): a later start spends half the processor time.
 
-The first engine of an installation writes it when it ends in order; it lies beside the jars, whose classes it holds.
+`lakehouse engine prepare` writes it, or the first engine of an installation when it ends in order; it lies beside the jars, whose classes it holds.
 A JVM that finds the archive does not fit ignores it.
 """
 
@@ -10,13 +10,20 @@ from pathlib import Path
 import psutil
 import pyspark
 
+from lakehouse.engine import jars
 from lakehouse.engine.java import Java
+from lakehouse.settings import Settings
 
 
 def archive_path(jars_dir: Path, java: Java) -> Path:
     """The archive for this Java with this Spark and these jars; anything else gets another file."""
-    identity = f"{java.home}|{java.version}|{pyspark.__file__}|{pyspark.__version__}|{jars_dir}"
+    identity = f"{java.home}|{java.version}|{pyspark.__file__}|{pyspark.__version__}|{jars_dir}|{jars.COORDINATES}"
     return jars_dir / f"classes-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.jsa"
+
+
+def archive_of(settings: Settings, java: Java) -> Path:
+    """The archive of the engine that these settings start."""
+    return archive_path(jars.folder_of(settings), java)
 
 
 def java_options(archive: Path, pid: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""`lakehouse engine start|status|stop|logs`."""
+"""`lakehouse engine start|status|stop|logs|prepare`."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -70,6 +70,17 @@ def logs_command(lines: int) -> None:
     for line in lifecycle.logs(settings(), lines):
         click.echo(line)
     click.echo(f"({lifecycle.log_path(settings())})", err=True)
+
+
+@engine.command("prepare")
+@_one_sentence
+def prepare_command() -> None:
+    """Fetch Spark's jars and archive its classes, once: for an image, or a machine that will have no network."""
+    from lakehouse.engine.prepare import prepare
+
+    here = settings()
+    did = prepare(here)
+    click.echo(f"{'Prepared' if did else 'Nothing to do'}: jars and class archive are in {here.jars_dir}.")
 
 
 def describe(found: EngineStatus) -> str:

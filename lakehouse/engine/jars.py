@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lakehouse.engine.errors import EngineError
+from lakehouse.settings import Settings
 
 COORDINATES = (
     "io.delta:delta-spark_2.12:3.3.3",
@@ -30,6 +31,11 @@ _NOT_OF_S3 = (
     *(f"com.fasterxml.jackson.core:jackson-{part}" for part in ("core", "databind", "annotations")),
 )
 _INDEX = "resolved.json"
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the jars that these settings ask for beside the usual ones lie, and the archive of all their classes."""
+    return settings.jars_dir / S3_FOLDER if settings.reads_s3 else settings.jars_dir
 
 
 def resolved(jars_dir: Path, coordinates: tuple[str, ...] = COORDINATES) -> list[Path] | None:
