@@ -1,4 +1,4 @@
-"""The metastore is disposable: it is filled again from the Delta tables that the storage holds."""
+"""The catalog is disposable: it is filled again from the Delta tables that the storage holds."""
 
 import re
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ def quoted(name: str) -> str:
 
 
 def register_tables(spark: Any, storage: str) -> Found:
-    """Makes the metastore agree with the commits in `<storage>/<schema>/<table>/_delta_log`.
+    """Makes the catalog agree with the commits in `<storage>/<schema>/<table>/_delta_log`.
 
-    Tables that the metastore lacks are registered under their schema (created at `<storage>/<schema>`); an entry that
-    points to such a place where no Delta table is any more is dropped, so that the name can be used again. Views are
-    left alone. `spark` is a classic session of the server. Idempotent; changes no data file.
+    Tables that the catalog lacks are registered under their schema (created at `<storage>/<schema>`); a Delta table's entry
+    that points to such a place where none is any more is dropped, so that the name can be used again. Views and tables of
+    other formats are left alone. `spark` is a classic session of the server. Idempotent; changes no data file.
     """
     disk = _tables_on_disk(spark, storage)
     schemas = {str(row[0]) for row in spark.sql("show databases").collect()}
@@ -86,7 +86,9 @@ def _drop_lost(spark: Any, storage: str, schema: str, on_disk: set[str]) -> int:
             spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(f"{quoted(schema)}.{quoted(name)}")
         )
         entry = catalog.getTableMetadata(identifier)
-        if str(entry.tableType().name()) == "VIEW" or entry.storage().locationUri().isEmpty():
+        if (
+            entry.provider().isEmpty() or str(entry.provider().get()) != "delta"
+        ):  # a view, or somebody's table of another format
             continue
         location = str(entry.location().toString()).removeprefix("file:").replace("///", "/").rstrip("/")
         if location == f"{storage}/{schema}/{name}".removeprefix("file:"):

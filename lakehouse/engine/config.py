@@ -52,8 +52,6 @@ def java_options(engine_dir: Path) -> list[str]:
         "-Duser.timezone=UTC",  # dates and timestamps must not depend on where the machine stands
         "-Dfile.encoding=UTF-8",  # nor text on the machine's locale
         f"-Djava.io.tmpdir={engine_dir}/tmp",  # shuffles (spark.local.dir follows it), native libraries, artifacts
-        f"-Dderby.system.home={engine_dir}",
-        f"-Dderby.stream.error.file={engine_dir}/derby.log",  # else derby.log appears in the working folder
         f"-Dlog4j2.configurationFile={engine_dir}/log4j2.properties",  # a log that is bounded
         f"-XX:ErrorFile={engine_dir}/jvm_crash.log",
         "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
@@ -90,24 +88,15 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.ui.retainedJobs": "20",
         "spark.ui.retainedStages": "20",
         "spark.ui.retainedTasks": "1000",
-        # -- Delta and a catalog that outlives the process
+        # -- Delta
         # A step's few hundred generated classes come back at the next batch; by default a hundred are kept, and made anew.
         "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.catalogImplementation": "in-memory",  # `kept_catalog` takes its place
         "spark.sql.warehouse.dir": storage_uri(settings),
-        "spark.hadoop.javax.jdo.option.ConnectionURL": (
-            f"jdbc:derby:;databaseName={metastore_dir(settings)};create=true"
-        ),
-        "spark.hadoop.hive.metastore.warehouse.dir": storage_uri(settings),
-        "spark.hadoop.hive.metastore.schema.verification": "false",  # the schema is created on first use
-        "spark.hadoop.datanucleus.schema.autoCreateAll": "true",
-        # A metastore that cannot be opened is thrown away: trying ten times, two seconds apart, only delays that.
-        "spark.hadoop.hive.hmshandler.retry.attempts": "1",
-        "spark.hadoop.hive.hmshandler.retry.interval": "50ms",
-        "spark.hadoop.hive.exec.scratchdir": f"{engine_dir}/tmp/hive",  # default /tmp/hive
-        "spark.hadoop.hive.exec.local.scratchdir": f"{engine_dir}/tmp/hive-local",
+        "spark.sql.legacy.createHiveTableByDefault": "false",  # `create table` without `using` is a Delta table
+        "spark.sql.sources.default": "delta",
         # -- one meaning of time and of casts, for dbt and Python alike
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "false",  # dbt-spark forces it for its sessions; Python's must agree
@@ -163,13 +152,9 @@ def session_conf() -> dict[str, str]:
     }
 
 
-def metastore_dir(settings: Settings) -> Path:
-    return settings.engine_dir / "metastore"
-
-
-def has_metastore(settings: Settings) -> bool:
-    """Whether Derby's database is there (its files may be broken all the same)."""
-    return (metastore_dir(settings) / "service.properties").exists()
+def catalog_dir(settings: Settings) -> Path:
+    """Where the engine keeps the names of schemas, tables and views: a file for each."""
+    return settings.engine_dir / "catalog"
 
 
 def storage_uri(settings: Settings) -> str:
@@ -182,10 +167,6 @@ def log4j_properties(engine_dir: Path) -> str:
     """Log4j's configuration: warnings only, into one file that is rolled at 5 MB and kept once."""
     quiet = {
         "hadoop_native": "org.apache.hadoop.util.NativeCodeLoader",
-        "hive_conf": "org.apache.hadoop.hive.conf.HiveConf",
-        "hive_store": "org.apache.hadoop.hive.metastore.ObjectStore",
-        "hive_catalog": "org.apache.spark.sql.hive.HiveExternalCatalog",  # "not Hive compatible": each Delta table
-        "hive_session": "org.apache.hadoop.hive.ql.session.SessionState",
         "plan_fields": "org.apache.spark.sql.catalyst.util.SparkStringUtils",
         "hostname": "org.apache.spark.util.Utils",
     }

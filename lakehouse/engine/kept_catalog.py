@@ -1,147 +1,186 @@
-"""Lets the catalog remember what it read of the metastore.
+"""The engine's catalog: Spark's own, in memory, with a file for each schema, table and view, so that it outlives the engine.
 
-Every query names tables, and for each name Spark asks the metastore whether its schema is there, whether the table is, and
-for the table: docs/performance.md has what that takes. The engine is the only one that opens its metastore, so that what it
-read holds until it writes itself: what a writer names is forgotten, afterwards, for writers read as well. Names are the metastore's, which knows no case.
+Spark's other catalog is Hive's metastore, a database of its own in the engine: docs/performance.md has what that took. Names of
+tables and views are all that is asked of it here (what a Delta table holds, its log says), and the engine is the only one that
+opens it. Not kept, as nothing here has any: permanent functions, and partitions of tables that are not Delta's.
 """
 
+from pathlib import Path
 from typing import Any
 
 from lakehouse.engine import janino
 
-_REMEMBERING = """
+_CATALOG = """
 package lakehouse;
 
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
+import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
 import org.apache.spark.sql.catalyst.catalog.CatalogDatabase;
 import org.apache.spark.sql.catalyst.catalog.CatalogTable;
 import org.apache.spark.sql.types.StructType;
 
-public class RememberingCatalog extends org.apache.spark.sql.hive.HiveExternalCatalog {
-    private final java.util.Map tables = new java.util.HashMap();
-    private final java.util.Set schemas = new java.util.HashSet();
+public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryCatalog {
+    private static final String SCHEMA = ".schema";  // the name of no table
+    private final File folder;
 
-    public RememberingCatalog(org.apache.spark.SparkConf spark, org.apache.hadoop.conf.Configuration hadoop) {
+    public KeptCatalog(org.apache.spark.SparkConf spark, org.apache.hadoop.conf.Configuration hadoop, String folder) {
         super(spark, hadoop);
+        this.folder = new File(folder);
     }
 
-    private static Object key(String schema, String table) {
-        return java.util.Arrays.asList(new Object[] {lower(schema), lower(table)});
-    }
-
-    private static String lower(String name) {
-        return name.toLowerCase(java.util.Locale.ROOT);
-    }
-
-    public synchronized boolean databaseExists(String schema) {
-        if (schemas.contains(lower(schema))) return true;
-        if (!super.databaseExists(schema)) return false;
-        schemas.add(lower(schema));
-        return true;
-    }
-
-    public synchronized boolean tableExists(String schema, String table) {
-        return tables.containsKey(key(schema, table)) || super.tableExists(schema, table);
-    }
-
-    public synchronized CatalogTable getTable(String schema, String table) {
-        CatalogTable found = (CatalogTable) tables.get(key(schema, table));
-        if (found == null) {
-            found = super.getTable(schema, table);
-            tables.put(key(schema, table), found);
+    // Takes up what is kept, and returns the files of which nothing can be made any more; those are removed.
+    public synchronized java.util.List load(CatalogDatabase first) {
+        java.util.List lost = new java.util.ArrayList();
+        File[] schemas = listed(folder);
+        for (int i = 0; i < schemas.length; i++) {
+            Object schema = read(new File(schemas[i], SCHEMA), lost);
+            if (schema == null) {  // its tables are found in storage, under a schema that is made anew
+                remove(schemas[i]);
+                continue;
+            }
+            super.createDatabase((CatalogDatabase) schema, true);
+            File[] tables = listed(schemas[i]);
+            for (int j = 0; j < tables.length; j++) {
+                Object table = tables[j].getName().startsWith(".") ? null : read(tables[j], lost);
+                if (table != null) super.createTable((CatalogTable) table, true);
+            }
         }
-        return found;
+        super.createDatabase(first, true);
+        return lost;
     }
 
-    public synchronized void createTable(CatalogTable table, boolean isLenient) {
-        try {
-            super.createTable(table, isLenient);
-        } finally {
-            tables.remove(key(table.database(), table.identifier().table()));
-        }
-    }
-
-    public synchronized void alterTable(CatalogTable table) {
-        try {
-            super.alterTable(table);
-        } finally {
-            tables.remove(key(table.database(), table.identifier().table()));
-        }
-    }
-
-    public synchronized void alterTableDataSchema(String schema, String table, StructType columns) {
-        try {
-            super.alterTableDataSchema(schema, table, columns);
-        } finally {
-            tables.remove(key(schema, table));
-        }
-    }
-
-    public synchronized void alterTableStats(String schema, String table, scala.Option stats) {
-        try {
-            super.alterTableStats(schema, table, stats);
-        } finally {
-            tables.remove(key(schema, table));
-        }
-    }
-
-    public synchronized void dropTable(String schema, String table, boolean isLenient, boolean isForGood) {
-        try {
-            super.dropTable(schema, table, isLenient, isForGood);
-        } finally {
-            tables.remove(key(schema, table));
-        }
-    }
-
-    public synchronized void renameTable(String schema, String table, String name) {
-        try {
-            super.renameTable(schema, table, name);
-        } finally {
-            tables.remove(key(schema, table));
-        }
+    public synchronized void createDatabase(CatalogDatabase schema, boolean isLenient) {
+        boolean isNew = !super.databaseExists(schema.name());
+        super.createDatabase(schema, isLenient);
+        if (isNew) keep(schema);
     }
 
     public synchronized void alterDatabase(CatalogDatabase schema) {
-        try {
-            super.alterDatabase(schema);
-        } finally {
-            tables.clear();
-        }
+        super.alterDatabase(schema);
+        keep(schema);
     }
 
     public synchronized void dropDatabase(String schema, boolean isLenient, boolean cascades) {
+        super.dropDatabase(schema, isLenient, cascades);
+        remove(new File(folder, schema));
+    }
+
+    // What is new is written first: what this session sees, the next engine does as well, also where the disk is full.
+    public synchronized void createTable(CatalogTable table, boolean isLenient) {
+        if (super.databaseExists(table.database()) && !super.tableExists(table.database(), table.identifier().table())) keep(table);
+        super.createTable(table, isLenient);
+    }
+
+    public synchronized void alterTable(CatalogTable table) {
+        if (super.tableExists(table.database(), table.identifier().table())) keep(table);
+        super.alterTable(table);
+    }
+
+    public synchronized void alterTableDataSchema(String schema, String table, StructType columns) {
+        super.alterTableDataSchema(schema, table, columns);
+        keep(super.getTable(schema, table));
+    }
+
+    public synchronized void alterTableStats(String schema, String table, scala.Option stats) {
+        super.alterTableStats(schema, table, stats);
+        keep(super.getTable(schema, table));
+    }
+
+    public synchronized void dropTable(String schema, String table, boolean isLenient, boolean isForGood) {
+        super.dropTable(schema, table, isLenient, isForGood);
+        remove(file(schema, table));
+    }
+
+    public synchronized void renameTable(String schema, String table, String name) {
+        super.renameTable(schema, table, name);
+        keep(super.getTable(schema, name));
+        remove(file(schema, table));
+    }
+
+    private File file(String schema, String table) {
+        return new File(new File(folder, schema), table);
+    }
+
+    private void keep(CatalogDatabase schema) {
+        write(file(schema.name(), SCHEMA), schema);
+    }
+
+    private void keep(CatalogTable table) {
+        // Where the files were taken away under a running engine, or its schema is the one that each catalog has.
+        if (!file(table.database(), SCHEMA).exists()) keep(super.getDatabase(table.database()));
+        write(file(table.database(), table.identifier().table()), table);
+    }
+
+    private static void write(File file, Object what) {
         try {
-            super.dropDatabase(schema, isLenient, cascades);
-        } finally {
-            tables.clear();
-            schemas.clear();
+            Files.createDirectories(file.getParentFile().toPath());
+            File part = new File(file.getParentFile(), "." + file.getName() + ".part");
+            FileOutputStream bytes = new FileOutputStream(part);
+            try {
+                ObjectOutputStream out = new ObjectOutputStream(bytes);
+                out.writeObject(what);
+                out.flush();
+                bytes.getFD().sync();  // the name must not be there before what it names
+            } finally {
+                bytes.close();
+            }
+            Files.move(part.toPath(), file.toPath(), new java.nio.file.CopyOption[] {StandardCopyOption.ATOMIC_MOVE});
+        } catch (IOException problem) {
+            throw new java.io.UncheckedIOException(problem);
         }
+    }
+
+    private static Object read(File file, java.util.List lost) {
+        try {
+            ObjectInputStream in = new ObjectInputStream(new FileInputStream(file));
+            try {
+                return in.readObject();
+            } finally {
+                in.close();
+            }
+        } catch (Exception problem) {  // torn by a power cut, or of another Spark
+            lost.add(file + " (" + problem + ")");
+            remove(file);
+            return null;
+        }
+    }
+
+    private static File[] listed(File folder) {
+        File[] found = folder.listFiles();
+        return found == null ? new File[0] : found;
+    }
+
+    private static void remove(File file) {
+        File[] within = listed(file);
+        for (int i = 0; i < within.length; i++) remove(within[i]);
+        file.delete();
     }
 }
 """
-"""Spark's own catalog, less what it knows. The lock is the one that Spark's takes for each call of the metastore."""
 
 
-def remember(spark: Any) -> None:
-    """Puts it into the shared state of a classic session, by py4j; all sessions share that. Once a JVM.
+def install(spark: Any, folder: Path) -> list[str]:
+    """Puts it into the shared state of a classic session, by py4j, with what the folder keeps; all sessions share that. Once a JVM.
 
-    Raises what py4j raises where Spark has another catalog than the one of 3.5: whatever the cause, the metastore is asked.
+    Returns the files that cannot be read any more, each with the reason: their tables are found in storage, and views are made
+    again by who needs them. Raises what py4j raises where Spark has another catalog than the one of 3.5.
     """
     jvm = spark._jvm
-    java = jvm.java.lang
     constructor = (
-        janino.compiled(jvm, _REMEMBERING)
-        .getClassLoader()
-        .loadClass("lakehouse.RememberingCatalog")
-        .getConstructors()[0]
+        janino.compiled(jvm, _CATALOG).getClassLoader().loadClass("lakehouse.KeptCatalog").getConstructors()[0]
     )
     context = spark._jsc.sc()
-    remembering = constructor.newInstance(jvm.PythonUtils.toArray([context.conf(), context.hadoopConfiguration()]))
+    arguments = [context.conf(), context.hadoopConfiguration(), str(folder)]
+    kept = constructor.newInstance(jvm.PythonUtils.toArray(arguments))
     told = spark._jsparkSession.sharedState().externalCatalog()  # tells listeners what it asks of the one beneath
+    lost = [str(file) for file in kept.load(told.getDatabase("default"))]
     field = told.getClass().getDeclaredField("delegate")
     field.setAccessible(True)
-    hive = java.Class.forName("org.apache.spark.sql.hive.HiveExternalCatalog")
-    for name in ("client", "bitmap$0"):  # the connection that is open: a second one would take seconds to open
-        kept = hive.getDeclaredField(name)
-        kept.setAccessible(True)
-        kept.set(remembering, kept.get(told.unwrapped()))
-    field.set(told, remembering)
+    field.set(told, kept)
+    return lost

@@ -12,7 +12,6 @@ import psutil
 from filelock import FileLock, Timeout
 
 from lakehouse.engine import record
-from lakehouse.engine.config import has_metastore
 from lakehouse.engine.errors import EngineError
 from lakehouse.engine.java import find_java
 from lakehouse.engine.record import Record
@@ -44,8 +43,6 @@ class EngineStatus:
     idle_seconds: float | None = None
     memory_bytes: int | None = None
     versions: dict[str, str] | None = None
-    metastore: str | None = None
-    """Changes when the metastore is made anew: tables are found again, views are not."""
 
 
 def log_path(settings: Settings) -> Path:
@@ -83,7 +80,6 @@ def status(settings: Settings) -> EngineStatus:
         idle_seconds=max(0.0, idle),
         memory_bytes=memory,
         versions=found.versions,
-        metastore=found.metastore,
     )
 
 
@@ -138,15 +134,15 @@ def answers(port: int, seconds: float = 5) -> bool:
 
 
 def _usable(settings: Settings) -> Record | None:
-    """The running engine, if it answers and still has its metastore."""
+    """The running engine, if it answers."""
     found = record.alive(settings)
-    return found if found and answers(found.port) and has_metastore(settings) else None
+    return found if found and answers(found.port) else None
 
 
 def _clear(settings: Settings) -> None:
     """Ends whatever is left of the engine that engine.json names (a JVM without its server, for one), and the file.
 
-    The metastore admits one JVM only, so the old one must be gone before another starts.
+    Two engines would overwrite what the other one keeps, so the old one must be gone before another starts.
     """
     old = record.read(settings)
     if old:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,6 @@ class Record:
     jvm_started: float
     port: int
     token: str
-    metastore: str
     versions: dict[str, str]
 
     def __repr__(self) -> str:  # the token must not slip into a log or a traceback
@@ -45,8 +44,10 @@ def write(settings: Settings, record: Record) -> None:
 def read(settings: Settings) -> Record | None:
     """The record as written; None where there is none or it cannot be read as one."""
     try:
-        return Record(**json.loads(record_path(settings).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        known = {field.name for field in fields(Record)}  # an engine of another version may have written more
+        written = json.loads(record_path(settings).read_text())
+        return Record(**{name: value for name, value in written.items() if name in known})
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return None
 
 

@@ -1,7 +1,6 @@
 """The engine's process: `python -m lakehouse.engine.server <settings file>`. Started by `lifecycle`, not by hand.
 
-It owns the JVM, the catalog and the metastore; serves Spark Connect; and ends by itself when nobody calls any more,
-when its metastore is taken away, or on SIGTERM.
+It owns the JVM and the catalog; serves Spark Connect; and ends by itself when nobody calls any more, or on SIGTERM.
 """
 
 import logging
@@ -12,7 +11,6 @@ import signal
 import sys
 import tempfile
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +25,7 @@ from lakehouse.engine import (
     class_archive,
     config,
     jars,
-    known_tables,
+    kept_catalog,
     local_files,
     record,
     shared_code,
@@ -70,27 +68,21 @@ def prepare_environment(engine_dir: Path, java: Java) -> None:
     os.environ["TZ"] = "UTC"
     os.environ["TMPDIR"] = str(engine_dir / "tmp")
     tempfile.tempdir = None  # forget the folder chosen before
-    os.chdir(engine_dir)  # Derby and Hive drop files where they stand
+    os.chdir(engine_dir)  # what Spark drops where it stands stays in its home
 
 
 def prepare_files(settings: Settings) -> None:
     """The engine's folders and log configuration, without what a killed engine left behind."""
     engine_dir = settings.engine_dir
-    shutil.rmtree(engine_dir / "tmp", ignore_errors=True)
+    for left in (
+        "tmp",
+        "metastore",
+    ):  # the second one: a database that held the names of tables before `kept_catalog` did
+        shutil.rmtree(engine_dir / left, ignore_errors=True)
     (engine_dir / "tmp").mkdir(parents=True, mode=0o700)
     (engine_dir / "log4j2.properties").write_text(config.log4j_properties(engine_dir))
     if "://" not in settings.storage_dir:
         Path(config.storage_uri(settings)).mkdir(parents=True, exist_ok=True)
-
-
-def metastore_id(settings: Settings) -> str:
-    """An identifier of this metastore's life: it changes when the metastore is made anew (and its views are gone)."""
-    folder = config.metastore_dir(settings)
-    marker = settings.engine_dir / "metastore.id"
-    if not config.has_metastore(settings):
-        shutil.rmtree(folder, ignore_errors=True)
-        marker.write_text(uuid.uuid4().hex)
-    return marker.read_text().strip() if marker.exists() else uuid.uuid4().hex
 
 
 def download(conf: dict[str, str]) -> None:
@@ -131,49 +123,46 @@ def quicken(spark: Any, improvements: Mapping[str, Callable[[Any], None]]) -> No
             say(f"{without}, which makes the engine slower: {str(problem).splitlines()[0][:300]}")
 
 
-BEFORE_TABLES_ARE_OPENED = {"Each query asks the logs of its tables": small_scans.install}
-ONCE_THE_CATALOG_IS_OPEN = {
+IMPROVEMENTS: Mapping[str, Callable[[Any], None]] = {
+    "Each query asks the logs of its tables": small_scans.install,  # the first one: before tables are opened
     "Generated code is not shared between queries": shared_code.share,
     "Each file written starts a process": local_files.install,
-    "Each name of a table asks the metastore": known_tables.remember,
 }
 
 
-def open_catalog(spark: Any, settings: Settings) -> catalog.Found:
-    """Opens the metastore and registers what the storage holds; raises whatever Derby or Hive raises."""
-    return catalog.register_tables(spark, config.storage_uri(settings))
+def open_catalog(spark: Any, settings: Settings) -> None:
+    """Takes up what the catalog knew, and registers what the storage holds."""
+    folder = config.catalog_dir(settings)
+    for file in kept_catalog.install(spark, folder):
+        say(
+            f"Cannot be read any more: {file}. Tables are found in storage; views are made again by the next `lakehouse run`."
+        )
+    tables = catalog.register_tables(spark, config.storage_uri(settings))
+    say(f"Catalog: {tables.registered} tables registered, {tables.dropped} lost entries dropped.")
 
 
-def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> None:
+def serve(settings: Settings, stop: threading.Event) -> None:
     """Runs the engine until it is told to stop or has been idle for long enough."""
     java = find_java(settings.java_home)
     prepare_files(settings)
     prepare_environment(settings.engine_dir, java)
     settings.jars_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.jars_dir / "resolve.lock"):  # several homes may share one folder of jars
-        found, folder = jars.resolve(settings.jars_dir, download), settings.jars_dir
+        found = jars.resolve(settings.jars_dir, download)
         if settings.reads_s3:
-            folder = folder / jars.S3_FOLDER
-            found += jars.resolve(folder, download, jars.S3)
-        archive = class_archive.archive_path(folder, java)
+            found += jars.resolve(jars.folder_of(settings), download, jars.S3)
+        archive = class_archive.archive_of(settings, java)
         class_archive.sweep(archive)
     conf = config.spark_conf(settings, config.this_machine(), found)
     conf["spark.driver.extraJavaOptions"] += " " + " ".join(class_archive.java_options(archive, os.getpid()))
-    life = metastore_id(settings)
     for sentence in torn.take_back(settings.storage_dir):
         say(sentence)
     spark, jvm = start_spark(conf)
     try:
         from lakehouse.engine.gate import open_gate
 
-        quicken(spark, BEFORE_TABLES_ARE_OPENED)
-        try:
-            tables = open_catalog(spark, settings)
-        except Exception as problem:
-            say(f"The metastore cannot be used ({str(problem).splitlines()[0][:300]}); it is made anew.")
-            start_over(settings, settings_file, jvm)
-        quicken(spark, ONCE_THE_CATALOG_IS_OPEN)
-        say(f"Catalog: {tables.registered} tables registered, {tables.dropped} lost entries dropped.")
+        quicken(spark, IMPROVEMENTS)
+        open_catalog(spark, settings)
         token = secrets.token_urlsafe(32)
         gate = open_gate(spark, token)
         me = psutil.Process()
@@ -186,7 +175,6 @@ def serve(settings: Settings, settings_file: Path, stop: threading.Event) -> Non
                 jvm_started=jvm.create_time(),
                 port=gate.port,
                 token=token,
-                metastore=life,
                 versions={
                     "spark": str(spark.version),
                     "delta": jars.COORDINATES[0].rsplit(":", 1)[1],
@@ -213,8 +201,6 @@ def watch(settings: Settings, gate: Any, jvm: psutil.Process, stop: threading.Ev
     while not stop.wait(min(POLL_SECONDS, limit / 4)):
         if not jvm.is_running() or jvm.status() == psutil.STATUS_ZOMBIE:
             return "The JVM is gone: the engine ends."
-        if not config.has_metastore(settings):
-            return "The metastore was taken away: the engine ends, the next one makes it anew."
         mine = record.read(settings)
         if mine is None or mine.pid != os.getpid():
             return "engine.json is gone or names another engine: this one ends."
@@ -241,7 +227,7 @@ def forget(settings: Settings) -> None:
 
 
 def end_jvm(jvm: psutil.Process) -> bool:
-    """Ends the JVM in order (it closes the metastore, it may write its class archive), by force after 25 seconds.
+    """Ends the JVM in order (it may write its class archive), by force after 25 seconds.
 
     Returns whether it ended in order.
     """
@@ -256,17 +242,6 @@ def end_jvm(jvm: psutil.Process) -> bool:
     return True
 
 
-def start_over(settings: Settings, settings_file: Path, jvm: psutil.Process) -> None:
-    """Throws the metastore away and runs this program again in the same process; once only."""
-    if settings_file.suffix == ".again":
-        raise RuntimeError("A fresh metastore cannot be used either: see the log.")
-    end_jvm(jvm)
-    shutil.rmtree(config.metastore_dir(settings), ignore_errors=True)
-    again = settings_file.with_suffix(".again")
-    shutil.copyfile(settings_file, again)
-    os.execv(sys.executable, [sys.executable, "-m", "lakehouse.engine.server", str(again)])
-
-
 def main() -> None:
     settings_file = Path(sys.argv[1])
     settings = Settings.model_validate_json(settings_file.read_text())
@@ -275,15 +250,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with alone(settings, stop) as is_alone:
         if is_alone:
-            serve(settings, settings_file, stop)
+            serve(settings, stop)
 
 
 @contextmanager
 def alone(settings: Settings, stop: threading.Event) -> Iterator[bool]:
     """Whether this is the only engine of its home, which holds a lock as long as it lives.
 
-    Waits for one that starts (whoever started it may have been killed meanwhile, and its lock with it), or ends: the
-    metastore admits one JVM only. False where another serves, or this one is told to stop.
+    Waits for one that starts (whoever started it may have been killed meanwhile, and its lock with it), or ends: two
+    would overwrite what the other one keeps. False where another serves, or this one is told to stop.
     """
     lock = FileLock(settings.engine_dir / "engine.lock")
     while not stop.is_set():

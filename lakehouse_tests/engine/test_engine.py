@@ -192,28 +192,79 @@ def test_killed_it_is_replaced_also_where_its_starter_is_killed_and_tables_are_f
     after = lifecycle.status(here)
     assert after.pid != before.pid
     until(lambda: after.pid == orphan or not psutil.pid_exists(orphan))  # one of the two serves; the other one ends
-    assert after.metastore == before.metastore
 
 
-def test_killed_and_without_its_metastore_tables_are_found_in_storage(started: list[str], here: Settings) -> None:
+def names(spark: Any) -> dict[str, Any]:
+    """What the catalog has in the schema: name → its comment, kind and columns."""
+    return {
+        row["tableName"]: [
+            (told["col_name"], told["data_type"], told["comment"])
+            for told in spark.sql(f"describe extended keep.{row['tableName']}").collect()
+            if told["col_name"] not in ("Last Access", "Statistics")
+        ]
+        for row in spark.sql("show tables in keep").collect()
+    }
+
+
+def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here: Settings) -> None:
+    spark = client.connect(here)
+    make_table(spark, here)
+    spark.sql(
+        "create or replace view keep.looked (number comment 'a number') comment 'first' as select id from keep.numbers"
+    )
+    spark.sql("create or replace view keep.seen tblproperties ('a' = 'b') as select id + 1 as next from keep.numbers")
+    spark.sql(
+        "create or replace view keep.looked (number comment 'a number') comment 'second' as select 2 * id as twice from keep.numbers"
+    )
+    spark.sql("alter view keep.seen rename to keep.shown")
+    spark.sql("create view keep.gone as select 1 as one")
+    spark.sql("drop view keep.gone")
+    spark.sql("create table keep.lines (a int) using parquet comment 'others may lie there'")
+    spark.sql("alter table keep.lines add columns (b string)")
+    spark.sql("insert into keep.lines values (1, 'x')")
+    spark.sql("create table keep.short_lived (id int)")
+    spark.sql("drop table keep.short_lived")
+    spark.sql("create schema passing")
+    spark.sql("drop schema passing")
+    before = names(spark)
+    assert before.keys() == {"numbers", "looked", "shown", "lines", *({"unfinished"} & before.keys())}
+    os.kill(live(here).jvm_pid, signal.SIGKILL)
+    until(lambda: record.alive(here) is None)
+    spark = client.connect(here)
+    assert names(spark) == before
+    assert not spark.catalog.databaseExists("passing")
+    assert spark.sql("select sum(number) from keep.looked").first()[0] == 90
+    assert spark.sql("select * from keep.lines").collect() == [(1, "x")]
+    spark.sql("drop table keep.lines")
+
+
+def test_killed_and_without_its_catalog_tables_are_found_in_storage(started: list[str], here: Settings) -> None:
     make_table(client.connect(here), here)
-    before = lifecycle.status(here)
     os.kill(live(here).pid, signal.SIGKILL)
-    shutil.rmtree(config.metastore_dir(here))
+    shutil.rmtree(config.catalog_dir(here))
     until(lambda: record.alive(here) is None)
     assert count(client.connect(here)) == 10
-    assert lifecycle.status(here).metastore != before.metastore  # whoever keeps views can tell that they are gone
 
 
-def test_a_broken_metastore_is_made_anew_and_idle_the_engine_ends(started: list[str], here: Settings) -> None:
-    make_table(client.connect(here), here)
-    before = lifecycle.status(here)
+def test_a_broken_catalog_is_told_and_made_anew_and_idle_the_engine_ends(started: list[str], here: Settings) -> None:
+    spark = client.connect(here)
+    make_table(spark, here)
+    for name in ("whole", "torn", "odd"):
+        spark.sql(f"create or replace view keep.{name} as select 1 as one")
     lifecycle.stop(here)
-    for segment in (config.metastore_dir(here) / "seg0").iterdir():
-        segment.write_bytes(b"rubbish")
+    kept = config.catalog_dir(here) / "keep"
+    (kept / "numbers").write_bytes(b"rubbish")
+    (kept / "torn").write_bytes((kept / "torn").read_bytes()[:100])
+    (kept / "odd").write_bytes(b"")
+    (kept / ".whole.part").write_bytes(b"half")  # its writer was killed
     hasty = here.model_copy(update={"engine_idle_minutes": 0.05})
-    assert count(client.connect(hasty)) == 10
-    assert lifecycle.status(hasty).metastore != before.metastore
+    spark = client.connect(hasty)
+    assert count(spark) == 10
+    assert {"numbers", "whole"} <= names(spark).keys()
+    assert not {"torn", "odd"} & names(spark).keys()
+    said = "\n".join(lifecycle.logs(hasty))
+    for name in ("numbers", "torn", "odd"):
+        assert f"Cannot be read any more: {kept / name} (" in said
     jvm = live(hasty).jvm_pid
     until(lambda: not lifecycle.status(hasty).running)
     until(lambda: not psutil.pid_exists(jvm))

@@ -1,5 +1,6 @@
 """engine.json: who is believed to be the engine."""
 
+import json
 import stat
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def make(pid: int, started: float, port: int = 1) -> record.Record:
-    return record.Record(pid, started, pid, started, port, "s3cret", "m", {"spark": "3.5.7"})
+    return record.Record(pid, started, pid, started, port, "s3cret", {"spark": "3.5.7"})
 
 
 def test_a_live_process_with_its_own_start_time_is_believed(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
@@ -60,6 +61,13 @@ def test_an_unreadable_record_counts_as_none(here: Settings, text: str) -> None:
     record.record_path(here).write_text(text)
     assert record.read(here) is None
     assert not lifecycle.status(here).running
+
+
+def test_an_engine_of_another_version_that_wrote_more_is_found(here: Settings) -> None:
+    record.write(here, make(1, 1.0))
+    path = record.record_path(here)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "more": "of it"}))
+    assert record.read(here) == make(1, 1.0)
 
 
 def test_only_the_owner_may_read_the_token(here: Settings) -> None:

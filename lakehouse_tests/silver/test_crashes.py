@@ -1,6 +1,6 @@
 """Whatever happens at any moment, run again: the table is the one that an undisturbed run gives.
 
-The step is killed, the engine is, its metastore is taken away, the disk is full, the machine loses its power with the newest
+The step is killed, the engine is, its catalog is taken away, the disk is full, the machine loses its power with the newest
 commit half written. The engine is this module's own, in a home of its own, and is killed by the pid that its record names.
 Tables lie on a small disk of their own.
 """
@@ -70,8 +70,8 @@ class Home:
             return False
         return True
 
-    def lose_metastore(self) -> None:
-        shutil.rmtree(self.settings.engine_dir / "metastore")
+    def lose_catalog(self) -> None:
+        shutil.rmtree(self.settings.engine_dir / "catalog")
 
     def lose_power(self, schema: str = "*") -> None:
         """Ends the engine, and cuts the commit that was written last (of a schema) in half."""
@@ -146,7 +146,7 @@ def until(child: "subprocess.Popen[str]", word: str) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_three_kills_a_lost_metastore_a_full_disk_and_a_power_cut(home: Home) -> None:
+def test_three_kills_a_lost_catalog_a_full_disk_and_a_power_cut(home: Home) -> None:
     stormy = home.start("take", "stormy", "0", "after")
     until(stormy, "after")
     stormy.kill()
@@ -156,7 +156,7 @@ def test_three_kills_a_lost_metastore_a_full_disk_and_a_power_cut(home: Home) ->
     time.sleep(0.15)
     assert home.kill_engine(), "during the commit"
     home.end(stormy, ok=False)
-    home.lose_metastore()
+    home.lose_catalog()
     home.end(home.start("take", "stormy", "1"))
     with home.full_disk():
         said = home.end(home.start("take", "stormy", "2"), ok=False)
@@ -176,14 +176,14 @@ def test_a_hundred_faults_at_random_moments(home: Home) -> None:
     print(f"SOAK_SEED={seed}")
     chance = random.Random(seed)
     files = max(1, SOAK_KILLS // KILLS_A_FILE)
-    kills = dict.fromkeys(("step", "engine", "metastore", "disk", "power"), 0)
+    kills = dict.fromkeys(("step", "engine", "catalog", "disk", "power"), 0)
     for file in range(files):
         for _ in range(KILLS_A_FILE):
             is_warm = record.alive(home.settings) is not None
             stormy = home.start("take", "soaked", str(file))
             # It takes so long until it calls the engine, and longer where that is to be started first.
             time.sleep((1.5 if is_warm else 6) + chance.uniform(0, SPAN_SECONDS))
-            kind = chance.choice(["step", "step", "engine", "engine", "metastore", "disk", "power"])
+            kind = chance.choice(["step", "step", "engine", "engine", "catalog", "disk", "power"])
             if kind == "disk" and record.alive(home.settings):
                 with home.full_disk():
                     time.sleep(chance.uniform(0, SPAN_SECONDS))
@@ -193,9 +193,9 @@ def test_a_hundred_faults_at_random_moments(home: Home) -> None:
                 stormy.wait()
                 if any(Path(home.settings.storage_dir).glob("*/*/_delta_log/*.json")):
                     home.lose_power()
-            elif kind in ("engine", "metastore") and home.kill_engine():
-                if kind == "metastore":
-                    home.lose_metastore()
+            elif kind in ("engine", "catalog") and home.kill_engine():
+                if kind == "catalog":
+                    home.lose_catalog()
             else:
                 kind = "step"
                 stormy.kill()
