@@ -45,7 +45,7 @@ prepare: setup ## Spark's jars and class archive, which engines start faster wit
 	$(BIN)/lakehouse engine prepare
 
 test: setup ## Lint, types, import contracts, and all tests
-	$(MAKE) --no-print-directory -j2 lint prepare
+	LAKEHOUSE_JARS="$${LAKEHOUSE_JARS:-$(CURDIR)/.lakehouse/jars}" $(MAKE) --no-print-directory -j2 lint prepare
 	$(BIN)/pytest -q --durations=15 --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 unit: setup ## The tests that need no Spark

@@ -3,7 +3,10 @@
 import time
 
 import dagster as dg
-from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.execution.plan.instance_concurrency_context import (
+    MAX_CONCURRENCY_CLAIM_BLOCKED_INTERVAL,
+    InstanceConcurrencyContext,
+)
 
 
 def pools_in_use(instance: dg.DagsterInstance, pools: set[str]) -> dict[str, str]:
@@ -32,4 +35,5 @@ def wait_asleep() -> None:
 def _seconds_to_next_claim(context: InstanceConcurrencyContext) -> float:
     if not context.has_pending_claims():
         return 0.0
-    return max(0.0, min(context._pending_timeouts.values(), default=0.0) - time.time())
+    left = min(context._pending_timeouts.values(), default=0.0) - time.time()
+    return max(0.0, min(left, MAX_CONCURRENCY_CLAIM_BLOCKED_INTERVAL))  # the clock may have been set back meanwhile

@@ -116,9 +116,11 @@ def _run_all(
     told: dict[str, str] = {}
     while waiting or under_way:
         for planned in [run for run in waiting if run.after <= ended]:
+            if len(under_way) == RUNS_AT_ONCE:
+                break
             pools = pools_of(planned, workers.definitions)
             is_ours = any(pools & running.pools for running in under_way)
-            if is_ours or len(under_way) == RUNS_AT_ONCE or _is_held(pools, workers, told, console):
+            if is_ours or _is_held(pools, workers, told, console):
                 continue
             waiting.remove(planned)
             if planned.title != GOLD or is_gold_due():

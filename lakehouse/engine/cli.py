@@ -78,9 +78,7 @@ def prepare_command() -> None:
     """Fetch Spark's jars and archive its classes, once: for an image, or a machine that will have no network."""
     from lakehouse.engine.prepare import prepare
 
-    here = settings()
-    did = prepare(here)
-    click.echo(f"{'Prepared' if did else 'Nothing to do'}: jars and class archive are in {here.jars_dir}.")
+    click.echo(prepare(settings()))
 
 
 def describe(found: EngineStatus) -> str:

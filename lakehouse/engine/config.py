@@ -97,6 +97,8 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.sql.warehouse.dir": storage_uri(settings),
         "spark.sql.legacy.createHiveTableByDefault": "false",  # `create table` without `using` is a Delta table
         "spark.sql.sources.default": "delta",
+        # Tables of other formats find their partitions in their folders: the catalog does not keep them.
+        "spark.sql.hive.manageFilesourcePartitions": "false",
         # -- one meaning of time and of casts, for dbt and Python alike
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "false",  # dbt-spark forces it for its sessions; Python's must agree

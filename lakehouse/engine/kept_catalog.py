@@ -2,7 +2,7 @@
 
 Spark's other catalog is Hive's metastore, a database of its own in the engine: docs/performance.md has what that took. Names of
 tables and views are all that is asked of it here (what a Delta table holds, its log says), and the engine is the only one that
-opens it. Not kept, as nothing here has any: permanent functions, and partitions of tables that are not Delta's.
+opens it. Not kept: permanent functions, and partitions, which tables of other formats than Delta's find in their folders.
 """
 
 from pathlib import Path
@@ -19,8 +19,10 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import org.apache.spark.sql.catalyst.catalog.CatalogDatabase;
 import org.apache.spark.sql.catalyst.catalog.CatalogTable;
 import org.apache.spark.sql.types.StructType;
@@ -34,21 +36,32 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
         this.folder = new File(folder);
     }
 
-    // Takes up what is kept, and returns the files of which nothing can be made any more; those are removed.
+    // Takes up what is kept, and returns the files of which nothing could be made, with the reason. What cannot be read is put
+    // aside; where the place of what was read cannot be made (a store that is away), the next engine tries again.
     public synchronized java.util.List load(CatalogDatabase first) {
         java.util.List lost = new java.util.ArrayList();
         File[] schemas = listed(folder);
         for (int i = 0; i < schemas.length; i++) {
-            Object schema = read(new File(schemas[i], SCHEMA), lost);
-            if (schema == null) {  // its tables are found in storage, under a schema that is made anew
-                remove(schemas[i]);
+            File file = new File(schemas[i], SCHEMA);
+            Object schema = read(file, lost);
+            if (schema == null) {
+                java.net.URI place = java.net.URI.create(first.locationUri() + "/" + schemas[i].getName());
+                schema = new CatalogDatabase(schemas[i].getName(), "", place, first.properties());
+            }
+            try {
+                super.createDatabase((CatalogDatabase) schema, true);
+            } catch (Exception problem) {
+                lost.add(file + " (" + problem + ")");
                 continue;
             }
-            super.createDatabase((CatalogDatabase) schema, true);
             File[] tables = listed(schemas[i]);
             for (int j = 0; j < tables.length; j++) {
                 Object table = tables[j].getName().startsWith(".") ? null : read(tables[j], lost);
-                if (table != null) super.createTable((CatalogTable) table, true);
+                try {
+                    if (table != null) super.createTable((CatalogTable) table, true);
+                } catch (Exception problem) {
+                    lost.add(tables[j] + " (" + problem + ")");
+                }
             }
         }
         super.createDatabase(first, true);
@@ -67,14 +80,23 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
     }
 
     public synchronized void dropDatabase(String schema, boolean isLenient, boolean cascades) {
+        boolean isThere = super.databaseExists(schema);
         super.dropDatabase(schema, isLenient, cascades);
-        remove(new File(folder, schema));
+        if (isThere) remove(new File(folder, schema));
     }
 
-    // What is new is written first: what this session sees, the next engine does as well, also where the disk is full.
+    // What is made or changed is written first: what this session sees, the next engine does as well, also where the disk is full.
     public synchronized void createTable(CatalogTable table, boolean isLenient) {
-        if (super.databaseExists(table.database()) && !super.tableExists(table.database(), table.identifier().table())) keep(table);
-        super.createTable(table, isLenient);
+        String schema = table.database();
+        String name = table.identifier().table();
+        boolean isNew = super.databaseExists(schema) && !super.tableExists(schema, name);
+        if (isNew) keep(table);
+        try {
+            super.createTable(table, isLenient);
+        } finally {
+            if (isNew && !super.tableExists(schema, name)) remove(file(schema, name));
+        }
+        if (isNew && table.storage().locationUri().isEmpty()) keep(super.getTable(schema, name));  // it was given its place
     }
 
     public synchronized void alterTable(CatalogTable table) {
@@ -93,8 +115,9 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
     }
 
     public synchronized void dropTable(String schema, String table, boolean isLenient, boolean isForGood) {
+        boolean isThere = super.databaseExists(schema) && super.tableExists(schema, table);
         super.dropTable(schema, table, isLenient, isForGood);
-        remove(file(schema, table));
+        if (isThere) remove(file(schema, table));
     }
 
     public synchronized void renameTable(String schema, String table, String name) {
@@ -123,7 +146,7 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
             File part = new File(file.getParentFile(), "." + file.getName() + ".part");
             FileOutputStream bytes = new FileOutputStream(part);
             try {
-                ObjectOutputStream out = new ObjectOutputStream(bytes);
+                ObjectOutputStream out = new Strict(bytes);
                 out.writeObject(what);
                 out.flush();
                 bytes.getFD().sync();  // the name must not be there before what it names
@@ -131,6 +154,13 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
                 bytes.close();
             }
             Files.move(part.toPath(), file.toPath(), new java.nio.file.CopyOption[] {StandardCopyOption.ATOMIC_MOVE});
+            FileChannel names = FileChannel.open(
+                file.getParentFile().toPath(), new java.nio.file.OpenOption[] {StandardOpenOption.READ});
+            try {
+                names.force(true);
+            } finally {
+                names.close();
+            }
         } catch (IOException problem) {
             throw new java.io.UncheckedIOException(problem);
         }
@@ -144,10 +174,24 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
             } finally {
                 in.close();
             }
-        } catch (Exception problem) {  // torn by a power cut, or of another Spark
+        } catch (Exception problem) {  // torn by a power cut, of another Spark, or another user's
             lost.add(file + " (" + problem + ")");
-            remove(file);
+            file.renameTo(new File(file.getParentFile(), "." + file.getName() + ".unread"));
             return null;
+        }
+    }
+
+    // Spark passes views of maps where it means maps, and they cannot be written.
+    private static class Strict extends ObjectOutputStream {
+        Strict(java.io.OutputStream out) throws IOException {
+            super(out);
+            enableReplaceObject(true);
+        }
+
+        protected Object replaceObject(Object what) {
+            if (!(what instanceof scala.collection.immutable.Map) || what instanceof java.io.Serializable) return what;
+            scala.collection.immutable.Map none = scala.collection.immutable.Map$.MODULE$.empty();
+            return none.$plus$plus((scala.collection.GenTraversableOnce) what);
         }
     }
 
@@ -168,8 +212,8 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
 def install(spark: Any, folder: Path) -> list[str]:
     """Puts it into the shared state of a classic session, by py4j, with what the folder keeps; all sessions share that. Once a JVM.
 
-    Returns the files that cannot be read any more, each with the reason: their tables are found in storage, and views are made
-    again by who needs them. Raises what py4j raises where Spark has another catalog than the one of 3.5.
+    Returns the files of which nothing could be made, each with the reason: Delta tables are found in storage, and the product's
+    views are made again by who needs them. Raises what py4j raises where Spark has another catalog than the one of 3.5.
     """
     jvm = spark._jvm
     constructor = (

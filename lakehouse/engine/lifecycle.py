@@ -18,7 +18,7 @@ from lakehouse.engine.record import Record
 from lakehouse.settings import Settings
 
 START_SECONDS = 180
-"""The first start downloads jars; a warm one takes about six seconds."""
+"""The first start downloads jars; a warm one takes some four seconds."""
 STOP_SECONDS = 40
 """Longer than the server grants its JVM."""
 _HINTS = (

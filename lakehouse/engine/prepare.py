@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.engine import class_archive, client, lifecycle
+from lakehouse.engine import class_archive, client, jars, lifecycle
 from lakehouse.engine.java import find_java
 from lakehouse.settings import Settings
 
@@ -35,14 +35,17 @@ _USUAL = (
 """What a pipeline asks of an engine, on next to nothing: the classes that this loads are those of the archive."""
 
 
-def prepare(settings: Settings) -> bool:
-    """Jars and class archive lie in `settings.jars_dir` afterwards; False (and nothing is done) where both did.
+def prepare(settings: Settings) -> str:
+    """Jars and class archive lie in `settings.jars_dir` afterwards; returns a sentence that says so. Where both did, nothing is
+    done.
 
     An engine is started for it in a home of its own, which is removed; tables, landing and an engine that runs are left
     alone. Without it the first engine fetches the jars as well, and leaves the archive when it ends. Raises EngineError.
     """
-    if class_archive.archive_of(settings, find_java(settings.java_home)).exists():
-        return False
+    place = jars.folder_of(settings)
+    archive = class_archive.archive_of(settings, find_java(settings.java_home))
+    if archive.exists() and jars.resolved(settings.jars_dir) is not None:
+        return f"Nothing to do: jars and class archive are in {place}."
     home = Path(tempfile.mkdtemp(prefix="lakehouse-prepare-"))
     own = settings.model_copy(update={"home": home, "jars": settings.jars_dir, "storage": None, "spark_remote": None})
     if settings.reads_s3:
@@ -52,7 +55,9 @@ def prepare(settings: Settings) -> bool:
     finally:
         lifecycle.stop(own)
         shutil.rmtree(home, ignore_errors=True)
-    return True
+    if not archive.exists():  # a JVM that takes too long to end is ended
+        return f"The jars are in {place}. The class archive was not written in time: the first engine that ends tries again."
+    return f"Prepared: jars and class archive are in {place}."
 
 
 def _use(spark: "SparkSession", settings: Settings) -> None:

@@ -74,11 +74,7 @@ def prepare_environment(engine_dir: Path, java: Java) -> None:
 def prepare_files(settings: Settings) -> None:
     """The engine's folders and log configuration, without what a killed engine left behind."""
     engine_dir = settings.engine_dir
-    for left in (
-        "tmp",
-        "metastore",
-    ):  # the second one: a database that held the names of tables before `kept_catalog` did
-        shutil.rmtree(engine_dir / left, ignore_errors=True)
+    shutil.rmtree(engine_dir / "tmp", ignore_errors=True)
     (engine_dir / "tmp").mkdir(parents=True, mode=0o700)
     (engine_dir / "log4j2.properties").write_text(config.log4j_properties(engine_dir))
     if "://" not in settings.storage_dir:
@@ -135,10 +131,17 @@ def open_catalog(spark: Any, settings: Settings) -> None:
     folder = config.catalog_dir(settings)
     for file in kept_catalog.install(spark, folder):
         say(
-            f"Cannot be read any more: {file}. Tables are found in storage; views are made again by the next `lakehouse run`."
+            f"Cannot be taken up: {file}. Delta tables are found in storage; views are made again by the next `lakehouse run`."
         )
     tables = catalog.register_tables(spark, config.storage_uri(settings))
     say(f"Catalog: {tables.registered} tables registered, {tables.dropped} lost entries dropped.")
+    before = settings.engine_dir / "metastore"
+    if before.exists():
+        say(
+            "An earlier version's metastore is removed. Views and tables of your own that are not Delta's are to be made again."
+        )
+        for left in (before, before.with_suffix(".id"), before.with_name("derby.log")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def serve(settings: Settings, stop: threading.Event) -> None:

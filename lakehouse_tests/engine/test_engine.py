@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from pyspark.errors.exceptions.connect import SparkConnectException
 from pyspark.sql.connect.proto import ConfigRequest, UserContext
 from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 from pyspark.sql.connect.session import SparkSession
@@ -222,12 +223,21 @@ def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here
     spark.sql("create table keep.lines (a int) using parquet comment 'others may lie there'")
     spark.sql("alter table keep.lines add columns (b string)")
     spark.sql("insert into keep.lines values (1, 'x')")
+    spark.sql(
+        "create table keep.days using parquet partitioned by (day) as select 1 as id, 'a' as day union all select 2, 'b'"
+    )
+    spark.sql("select 3 as id").write.format("parquet").saveAsTable("keep.written")
+    (Path(here.storage_dir) / "keep" / "taken").write_text("a file where a table is to be")
+    with pytest.raises(SparkConnectException):
+        spark.sql("create table keep.taken (id int) using parquet")
+    (Path(here.storage_dir) / "keep" / "taken").unlink()
     spark.sql("create table keep.short_lived (id int)")
     spark.sql("drop table keep.short_lived")
     spark.sql("create schema passing")
     spark.sql("drop schema passing")
     before = names(spark)
-    assert before.keys() == {"numbers", "looked", "shown", "lines", *({"unfinished"} & before.keys())}
+    tables = {"numbers", "looked", "shown", "lines", "days", "written"}
+    assert before.keys() == {*tables, *({"unfinished"} & before.keys())}
     os.kill(live(here).jvm_pid, signal.SIGKILL)
     until(lambda: record.alive(here) is None)
     spark = client.connect(here)
@@ -235,7 +245,15 @@ def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here
     assert not spark.catalog.databaseExists("passing")
     assert spark.sql("select sum(number) from keep.looked").first()[0] == 90
     assert spark.sql("select * from keep.lines").collect() == [(1, "x")]
-    spark.sql("drop table keep.lines")
+    assert {row["id"] for row in spark.table("keep.days").collect()} == {1, 2}
+    assert spark.table("keep.written").first()["id"] == 3
+    for table in ("lines", "days", "written"):
+        spark.sql(f"drop table keep.{table}")
+    assert [path.name for path in (Path(here.storage_dir) / "keep").iterdir() if path.name in tables] == ["numbers"]
+    spark.conf.set("spark.sql.legacy.useV1Command", "true")
+    spark.sql("drop schema if exists `..`")
+    spark.conf.unset("spark.sql.legacy.useV1Command")
+    assert (config.catalog_dir(here) / "keep" / "numbers").exists()
 
 
 def test_killed_and_without_its_catalog_tables_are_found_in_storage(started: list[str], here: Settings) -> None:
@@ -257,14 +275,25 @@ def test_a_broken_catalog_is_told_and_made_anew_and_idle_the_engine_ends(started
     (kept / "torn").write_bytes((kept / "torn").read_bytes()[:100])
     (kept / "odd").write_bytes(b"")
     (kept / ".whole.part").write_bytes(b"half")  # its writer was killed
+    elsewhere = config.catalog_dir(here) / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".schema").write_bytes(b"")
+    (elsewhere / "whole").write_bytes((kept / "whole").read_bytes())
+    old = here.engine_dir / "metastore"  # what an earlier version left
+    old.mkdir()
+    (old / "service.properties").write_text("")
+    old.with_suffix(".id").write_text("")
     hasty = here.model_copy(update={"engine_idle_minutes": 0.05})
     spark = client.connect(hasty)
     assert count(spark) == 10
     assert {"numbers", "whole"} <= names(spark).keys()
     assert not {"torn", "odd"} & names(spark).keys()
     said = "\n".join(lifecycle.logs(hasty))
-    for name in ("numbers", "torn", "odd"):
-        assert f"Cannot be read any more: {kept / name} (" in said
+    for file in (kept / "numbers", kept / "torn", kept / "odd", elsewhere / ".schema"):
+        assert f"Cannot be taken up: {file} (" in said
+        assert file.with_name(f".{file.name}.unread").exists()
+    assert "An earlier version's metastore is removed" in said
+    assert not old.exists() and not old.with_suffix(".id").exists()
     jvm = live(hasty).jvm_pid
     until(lambda: not lifecycle.status(hasty).running)
     until(lambda: not psutil.pid_exists(jvm))
