@@ -86,9 +86,10 @@ def _drop_lost(spark: Any, storage: str, schema: str, on_disk: set[str]) -> int:
             spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(f"{quoted(schema)}.{quoted(name)}")
         )
         entry = catalog.getTableMetadata(identifier)
-        if (
-            entry.provider().isEmpty() or str(entry.provider().get()) != "delta"
-        ):  # a view, or somebody's table of another format
+        kind = entry.provider()
+        if kind.isEmpty() or str(kind.get()) != "delta":  # a view, or somebody's table of another format
+            continue
+        if entry.storage().locationUri().isEmpty():
             continue
         location = str(entry.location().toString()).removeprefix("file:").replace("///", "/").rstrip("/")
         if location == f"{storage}/{schema}/{name}".removeprefix("file:"):

@@ -1,6 +1,7 @@
 """An archive of Spark's loaded classes (JDK class data sharing): a later start spends half the processor time.
 
-`lakehouse engine prepare` writes it, or the first engine of an installation when it ends in order; it lies beside the jars, whose classes it holds.
+`lakehouse engine prepare` writes it, or the first engine of an installation when it ends in order; it lies beside the jars,
+whose classes it holds.
 A JVM that finds the archive does not fit ignores it.
 """
 
