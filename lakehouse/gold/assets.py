@@ -10,14 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import (
-    DagsterDbtTranslator,
-    DagsterDbtTranslatorSettings,
-    DbtCliInvocation,
-    DbtCliResource,
-    DbtProject,
-    dbt_assets,
-)
 from packaging.version import Version
 from pydantic import Field as ConfigField
 from pyspark.errors import PySparkException
@@ -34,6 +26,14 @@ from lakehouse.gold.lineage import CACHE, column_lineage
 from lakehouse.gold.release import Release
 from lakehouse.gold.serving import mask_of
 from lakehouse.gold.unchanged import unchanged
+from lakehouse.gold.without_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliInvocation,
+    DbtCliResource,
+    DbtProject,
+    dbt_assets,
+)
 from lakehouse.quality import results
 from lakehouse.quality.results import CheckResult
 from lakehouse.settings import Settings, executable, settings
@@ -97,7 +97,7 @@ def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
 
 
 COMMAND = ("build", "--exclude-resource-type", "unit_test")
-"""dbt's command of every build; what each is told beside comes after it."""
+"""dbt's command of every build; what no contract describes is left out of it, and what each build is told comes after."""
 
 
 def dbt_args(
@@ -138,22 +138,21 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
     freshness = dg.FreshnessPolicy.time_window(fail_window=min(deadlines)) if deadlines else None
     translator = Translator(freshness)
     dbt_project = dbt.project(config)
+    unknown = [f"{source}+" for source in dbt.unknown_sources(config, contracts)]
+    command = (*COMMAND, *(["--exclude", *unknown] if unknown else []))
 
     @dbt_assets(
-        manifest=manifest,
+        manifest=dbt.built(manifest, contracts),
         project=dbt_project,
         dagster_dbt_translator=translator,
         name="gold",
         pool=GOLD_POOL,
-        exclude=" ".join(
-            ["resource_type:unit_test", *(f"{source}+" for source in dbt.unknown_sources(config, contracts))]
-        ),
         retry_policy=TRANSIENT,
     )
     def _gold(
         context: dg.AssetExecutionContext, config: GoldConfig, engine: Engine, dbt_cli: DbtCliResource
     ) -> Iterator[Any]:
-        with step(engine, settings()) as now, _dbt(context, engine, dbt_cli) as invocation:
+        with step(engine, settings()) as now, _dbt(context, engine, dbt_cli, command) as invocation:
             now.ends_by(invocation.process.kill)
             yield from _build(context, config, engine, invocation, contracts, manifest, translator, now)
 
@@ -162,7 +161,9 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
 
 
 @contextmanager
-def _dbt(context: dg.AssetExecutionContext, engine: Engine, dbt_cli: DbtCliResource) -> Iterator[DbtCliInvocation]:
+def _dbt(
+    context: dg.AssetExecutionContext, engine: Engine, dbt_cli: DbtCliResource, command: Sequence[str]
+) -> Iterator[DbtCliInvocation]:
     """dbt, which loads itself and waits for its order, while silver is pinned; ended with the block, if not before."""
     here = settings()
     target = dbt.build_dir(here, context.run_id)
@@ -171,7 +172,7 @@ def _dbt(context: dg.AssetExecutionContext, engine: Engine, dbt_cli: DbtCliResou
     told = {ORDER: str(_order(target)), PARSED: str(dbt.parsed(here))}
     os.environ.update(dbt.dbt_environment(engine.remote_url) | {PARENT: str(os.getpid())} | told)
     try:
-        invocation = dbt_cli.cli(COMMAND, context=context, target_path=target)
+        invocation = dbt_cli.cli(command, context=context, target_path=target)
     finally:
         for name in told:  # of this build alone
             del os.environ[name]

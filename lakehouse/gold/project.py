@@ -17,7 +17,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.settings import Settings, executable
 
 if TYPE_CHECKING:
-    from dagster_dbt import DbtProject
+    from lakehouse.gold.without_dbt import DbtProject
 
 _QUIET = "ignore::UserWarning:pyspark.sql.connect.session"
 """dbt-spark sets static confs with every statement; Spark Connect warns each time. This silences exactly that."""
@@ -39,7 +39,7 @@ class DbtError(Exception):
 
 def project(settings: Settings) -> "DbtProject":
     """The project, with everything that dbt writes under the lakehouse's home."""
-    from dagster_dbt import DbtProject  # 2 s, which `lakehouse sql` need not wait for
+    from lakehouse.gold.without_dbt import DbtProject  # a second, which `lakehouse sql` need not wait for
 
     return DbtProject(
         project_dir=settings.dbt_project_dir,
@@ -219,6 +219,15 @@ def not_built(parts: Mapping[str, Any], contracts: Mapping[str, Contract]) -> se
             out.add(key)
             lost += parts["child_map"].get(key, [])
     return out
+
+
+def built(parts: Mapping[str, Any], contracts: Mapping[str, Contract]) -> dict[str, Any]:
+    """A manifest without the nodes that a build has no part in: see `not_built`, and unit tests."""
+    out = not_built(parts, contracts) | parts["unit_tests"].keys()
+    kept = {name: {key: of for key, of in parts[name].items() if key not in out} for name in ("nodes", "sources")}
+    for name in ("parent_map", "child_map"):
+        kept[name] = {key: [of for of in keys if of not in out] for key, keys in parts[name].items() if key not in out}
+    return {**parts, **kept, "unit_tests": {}}
 
 
 def selectors(manifest: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
