@@ -50,7 +50,7 @@ def connect(settings: Settings) -> "SparkSession":
             url = remote_url(settings)
             session = _held.get((os.getpid(), url, threading.get_ident()))
             try:
-                if session is None:
+                if session is None or _has_given_up(session):
                     return _open(url, settings.spark_remote is None)
                 _apply(session)
                 return session
@@ -91,6 +91,7 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
     session: Any = SparkSession.Builder().channelBuilder(ChannelBuilder(url, heartbeat)).create()
     session.client._retry_policy.update(_RETRIES)
     _close_alone(session)
+    _give_up_for_good(session)
     _apply(session)
     session.sql("select 1").collect()
     _held[(os.getpid(), url, threading.get_ident())] = session
@@ -132,6 +133,27 @@ def _close_alone(session: Any) -> None:
         client._closed = True
 
     client.close = close
+
+
+def _give_up_for_good(session: Any) -> None:
+    """Has a session that tried a call in vain try no other one again: what callers undo on their way out (a setting, a view)
+    would wait for the dead server each time. `connect` gives out another session then, for this one may be left with what
+    was not undone."""
+    from grpc import RpcError, StatusCode  # type: ignore[import-untyped]
+
+    client = session.client
+    handle = client._handle_error
+
+    def handle_error(error: Exception) -> None:
+        if isinstance(error, RpcError) and error.code() == StatusCode.UNAVAILABLE:
+            client._retry_policy["max_retries"] = 0
+        handle(error)
+
+    client._handle_error = handle_error
+
+
+def _has_given_up(session: Any) -> bool:
+    return not session.client._retry_policy["max_retries"]
 
 
 def _check_port(url: str) -> None:

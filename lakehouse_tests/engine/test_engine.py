@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,22 @@ def test_status_tells_what_runs(started: list[str], here: Settings) -> None:
     assert (found.memory_bytes or 0) > 100 * 1024**2
 
 
+def attempts(spark: Any, ask: Callable[[], None]) -> int:
+    """How often a setting that a dead engine is asked for is asked for."""
+    stub, calls = spark.client._stub, []
+    config_call = stub.Config
+
+    def counted(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        return config_call(*given, **named)
+
+    stub.Config = counted
+    with pytest.raises(SparkConnectException):
+        ask()
+    stub.Config = config_call
+    return len(calls)
+
+
 def test_killed_it_is_replaced_also_where_its_starter_is_killed_and_tables_are_found(
     started: list[str], here: Settings
 ) -> None:
@@ -240,6 +256,8 @@ def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here
     assert before.keys() == {*tables, *({"unfinished"} & before.keys())}
     os.kill(live(here).jvm_pid, signal.SIGKILL)
     until(lambda: record.alive(here) is None)
+    assert attempts(spark, lambda: spark.conf.set("spark.sql.shuffle.partitions", 3)) > 1
+    assert attempts(spark, lambda: spark.conf.unset("spark.sql.shuffle.partitions")) == 1
     spark = client.connect(here)
     assert names(spark) == before
     assert not spark.catalog.databaseExists("passing")
