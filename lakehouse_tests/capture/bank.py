@@ -15,10 +15,8 @@ import pytest
 
 from lakehouse.capture import lifecycle, record, state
 from lakehouse.capture.sources import Source, sources
-from lakehouse.contracts.loader import load_all
-from lakehouse.contracts.model import Contract
 from lakehouse.settings import settings
-from lakehouse_tests.capture import replay, workload
+from lakehouse_tests.capture import pipeline, replay, workload
 from lakehouse_tests.capture.database import Database
 from lakehouse_tests.capture.workload import TABLES, WHOLE_ROWS, Workload
 from lakehouse_tests.silver.small import column, contract, key
@@ -33,9 +31,7 @@ class Bank:
     """A database that is captured, and the contracts of its tables: `accounts` with history, `entries` without."""
 
     def __init__(self, database: Database, server: str) -> None:
-        self.contracts: dict[str, Contract] = {
-            of.origin.table: of for of in load_all(settings()).values() if of.origin and of.origin.server == server
-        }
+        self.contracts = pipeline.captured(server)
         self.source: Source = sources(self.contracts.values())[server]
         self.database = database
         self.kills = 0

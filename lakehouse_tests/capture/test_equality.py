@@ -1,45 +1,29 @@
-"""Silver equals the database: random transactions on a live Postgres, captured while the capture is killed again and again.
+"""Silver equals the database: random transactions on a live Postgres, while the capture is killed again and again, and so are
+the runs that take what it lands.
 
 Nothing stands in for anything here: Postgres, Debezium, landing, bronze and silver are the real ones.
 """
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse.bronze import ingest as bronze
-from lakehouse.bronze.landing import landed_files
-from lakehouse.settings import settings
-from lakehouse.silver import refine
-from lakehouse_tests.capture import replay
+from lakehouse_tests.capture import pipeline, replay
 from lakehouse_tests.capture.bank import Bank, open_bank
 from lakehouse_tests.capture.database import postgres
 from lakehouse_tests.capture.workload import COLUMNS, TABLES, Workload
+
+LIFE_OF_A_RUN = 8
+"""Seconds: about what the first takes, which makes the tables."""
 
 
 @pytest.fixture
 def bank(spark: Any, tmp_path: Path) -> Iterator[Bank]:
     with postgres() as database, open_bank(database, tmp_path) as found:
         yield found
-
-
-def pipeline(spark: Any, bank: Bank) -> int:
-    """What a run does with the two tables: ingest what has landed, and refine it. Returns the records."""
-    here, landed = settings(), 0
-    for of in bank.contracts.values():
-        bronze.ensure_tables(spark, here.storage_dir, of)
-        files = bronze.pending_files(landed_files(here.landing_dir, of), bronze.taken_files(spark, of))
-        if files:
-            bronze.ingest(spark, here.landing_dir, here.storage_dir, of, files, "run")
-        done = refine.refine(spark, here.storage_dir, of, "run", frozenset({of.table}))
-        if done:
-            counts = {name for name, count in done.counts.items() if count}
-            assert sum(done.counts.values()) == done.landed
-            assert not counts & {"quarantined", "rejected", "too_late", "duplicate"}, done.counts
-            landed += done.landed
-    return landed
 
 
 def silver(spark: Any, bank: Bank, table: str, where: str = "true") -> list[tuple[Any, ...]]:
@@ -54,14 +38,19 @@ def silver(spark: Any, bank: Bank, table: str, where: str = "true") -> list[tupl
 
 def prove(spark: Any, bank: Bank, load: Workload, transactions: int, remembered: int, kills: int) -> None:
     """Row for row: the newest state of both tables, and history as of every moment that was remembered."""
-    events = 0
+    chance = random.Random(load.random.random())
+    runs_killed = 0
 
     def run_pipeline() -> None:
-        nonlocal events
-        events += pipeline(spark, bank)
+        nonlocal runs_killed
+        if runs_killed < kills:
+            pipeline.run_and_kill(bank.source.name, chance.uniform(0.2, LIFE_OF_A_RUN))
+            runs_killed += 1
+        pipeline.run(spark, bank.contracts)
 
     bank.torment(load, transactions, remembered, kills, run_pipeline)
-    events += pipeline(spark, bank)
+    pipeline.run(spark, bank.contracts)
+    assert runs_killed
     _, content = load.moments[-1]
     for table in TABLES:
         current = "is_current" if table == "accounts" else "true"
@@ -72,8 +61,8 @@ def prove(spark: Any, bank: Bank, load: Workload, transactions: int, remembered:
         assert replay.differences(found, held) == [], f"as of {lsn}"
     assert len(moments) > remembered // 2
     print(
-        f"{load.committed} transactions ({load.rolled_back} rolled back), {events} events, {bank.kills} kills, "
-        f"{len(moments)} moments, differences: none"
+        f"{load.committed} transactions ({load.rolled_back} rolled back), {bank.kills} captures and {runs_killed} "
+        f"runs killed, {len(moments)} moments, differences: none"
     )
 
 

@@ -1,0 +1,84 @@
+"""What a run does with the tables of a captured database, also in a process of its own, which others may kill:
+`python -m lakehouse_tests.capture.pipeline SERVER`, which says when it begins."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse.bronze import ingest as bronze
+from lakehouse.bronze.landing import landed_files
+from lakehouse.contracts.loader import load_all
+from lakehouse.contracts.model import Contract
+from lakehouse.engine import client
+from lakehouse.settings import PROJECT, settings
+from lakehouse.silver import refine
+from lakehouse.storage.transient import passes_by_itself
+
+ATTEMPTS = 5
+BEGINS = "begins"
+
+
+def captured(server: str) -> dict[str, Contract]:
+    """The contracts of a database's tables, by the table's name there."""
+    return {of.origin.table: of for of in load_all(settings()).values() if of.origin and of.origin.server == server}
+
+
+def run(spark: Any, contracts: Mapping[str, Contract]) -> int:
+    """Ingests what has landed, and refines it; whatever passes by itself is tried again, as a run does. Returns the
+    records that were refined."""
+    return sum(_again(spark, of) for of in contracts.values())
+
+
+def _again(spark: Any, of: Contract) -> int:
+    for further in reversed(range(ATTEMPTS)):
+        try:
+            return _take(spark, of)
+        except Exception as problem:
+            if not further or not passes_by_itself(problem):
+                raise
+            time.sleep(1)
+    raise AssertionError("unreachable")
+
+
+def _take(spark: Any, of: Contract) -> int:
+    here = settings()
+    bronze.ensure_tables(spark, here.storage_dir, of)
+    files = bronze.pending_files(landed_files(here.landing_dir, of), bronze.taken_files(spark, of))
+    if files:
+        bronze.ingest(spark, here.landing_dir, here.storage_dir, of, files, "run")
+    done = refine.refine(spark, here.storage_dir, of, "run", frozenset({of.table}))
+    if done is None:
+        return 0
+    counts = {name for name, count in done.counts.items() if count}
+    assert sum(done.counts.values()) == done.landed
+    assert not counts & {"quarantined", "rejected", "too_late", "duplicate"}, done.counts
+    return done.landed
+
+
+def run_and_kill(server: str, seconds: float) -> None:
+    """Runs it in a process of its own, and ends that by SIGKILL so long after it began, wherever it stands."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lakehouse_tests.capture.pipeline", server],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert child.stdout is not None
+    heard = child.stdout.readline()
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    heard += child.communicate(timeout=60)[0]
+    assert heard.strip() == BEGINS, heard
+
+
+if __name__ == "__main__":
+    own = captured(sys.argv[1])
+    session = client.connect(settings())
+    print(BEGINS, flush=True)
+    while True:
+        run(session, own)
