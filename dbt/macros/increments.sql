@@ -23,6 +23,16 @@
 {%- endmacro %}
 
 
+{% macro is_unchanged(table) -%}
+    {{ return(batch_since(table) is not none and table in var('unchanged')) }}
+{%- endmacro %}
+
+
+{% macro may_be_touched(table) -%}
+    {{ 'true' if has_window() else changed_since(table) }}
+{%- endmacro %}
+
+
 {% macro deleted_since(table) -%}
     {%- set since = batch_since(table) -%}
     {%- if since is none -%}

@@ -81,15 +81,15 @@ def is_full(config: GoldConfig, last: Release | None, code: str, rebuilt: Sequen
     return config.full_refresh or last is None or last.code != code or bool(rebuilt)
 
 
-def dbt_vars(config: GoldConfig, last: Release | None) -> dict[str, Any]:
-    """What a build tells dbt: the pinned silver, the batches that gold already holds (`last`, None for a full build),
-    the days to rebuild.
+def dbt_vars(config: GoldConfig, last: Release | None, same: Sequence[str] = ()) -> dict[str, Any]:
+    """What a build tells dbt: the pinned silver, the batches that gold already holds (`last`, None for a full build), which
+    tables are the `same` since, the days to rebuild.
 
     Raises ValueError for days that are none.
     """
     found: dict[str, Any] = {"silver_schema": dbt.PINNED}
     if last is not None:
-        found["since"] = last.silver_batches
+        found |= {"since": last.silver_batches, "unchanged": sorted(same)}
     for name, text in (("from", config.from_date), ("to", config.to_date)):
         if text:
             found[name] = date.fromisoformat(text).isoformat()
@@ -101,14 +101,19 @@ COMMAND = ("build", "--exclude-resource-type", "unit_test")
 
 
 def dbt_args(
-    config: GoldConfig, last: Release | None, code: str, rebuilt: Sequence[str] = (), kept: Sequence[str] = ()
+    config: GoldConfig,
+    last: Release | None,
+    code: str,
+    rebuilt: Sequence[str] = (),
+    kept: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> list[str]:
     """What dbt is told of a build on the last release, by the code of this checksum, without the nodes that are `kept`
-    (their names in dbt's selectors)."""
+    (their names in dbt's selectors). `same`: sources that are what they were then."""
     import json
 
     full = is_full(config, last, code, rebuilt)
-    args = ["--vars", json.dumps(dbt_vars(config, None if full else last))]
+    args = ["--vars", json.dumps(dbt_vars(config, None if full else last, same))]
     if kept:
         # Else dbt would leave out the tests, too, that compare a model which is kept with one that is not.
         args += ["--indirect-selection", "empty", "--exclude", *kept]
@@ -237,8 +242,8 @@ def _build(
     kept = set[str]()
     # After a failed build all is asked again, so that no check is left with what it found there.
     goes_on = last is not None and is_whole and history[0].status != "failed"
+    same = [name for name, table in dbt.contract_of(contracts).items() if last and _is_at(last, versions, table)]
     if last and goes_on and not is_full(config, last, code, rebuilt) and not (config.from_date or config.to_date):
-        same = [name for name, table in dbt.contract_of(contracts).items() if _is_at(last, versions, table)]
         kept = unchanged(manifest, same, {marts[name]["unique_id"] for name in names if name in last.gold_versions})
     passed, warned = sum(key in known for key in kept), 0
     counts: dict[str, int] = {}
@@ -259,7 +264,8 @@ def _build(
     for folder in dbt.old_builds(here):
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        give_order(_order(invocation.target_path), dbt_args(config, last, code, rebuilt, dbt.selectors(manifest, kept)))
+        order = dbt_args(config, last, code, rebuilt, dbt.selectors(manifest, kept), same)
+        give_order(_order(invocation.target_path), order)
         for event in invocation.stream():
             if isinstance(event, dg.AssetCheckResult):
                 passed += event.passed

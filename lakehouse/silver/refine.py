@@ -767,9 +767,7 @@ def _commit_state(
     fields = [field.name for field in shape if field.name != "_batch"]
     rows = classified.where("_is_written").selectExpr(*map(quote, fields), f"cast({batch} as bigint) as _batch")
     if since is None:
-        is_reshaped = tables.has_other_types(spark, contract.state_table, shape) or tables.has_other_columns(
-            spark, contract.state_table, shape
-        )
+        is_reshaped = not tables.has_shape(spark, contract.state_table, shape)
         laid_out = reach.laid_out(rows, contract.keys, note["landed"])
         tables.overwrite(laid_out, contract.state_table, note, shape if is_reshaped else None, turn)
         return

@@ -12,7 +12,8 @@ from lakehouse.storage import tables
 from lakehouse.storage.tables import Field, quote
 
 _PROPERTIES = {
-    "delta.dataSkippingNumIndexedCols": "8",
+    # The bounds that Delta keeps of each file are of the first columns: the batch, the key, and some of the rest.
+    "delta.dataSkippingNumIndexedCols": "9",
     # A change marks the row that it replaces, instead of rewriting the file around it.
     "delta.enableDeletionVectors": "true",
 }
@@ -35,10 +36,13 @@ def is_historic(contract: Contract) -> bool:
 
 
 def state_fields(contract: Contract) -> list[Field]:
-    """Columns of `silver_state.<table>`: visible rows, hidden events and tombstones, told apart by the last ones."""
+    """Columns of `silver_state.<table>`: visible rows, hidden events and tombstones, told apart by the last ones. The first
+    ones are what files are found by: the batch, by whoever asks for what changed, and the key, by who changes it."""
     point = point_type(contract)
+    by_key = sorted(contract.columns, key=lambda column: column.name not in contract.keys)
     fields = [
-        *(Field(column.name, column.type, column.description) for column in contract.columns),
+        Field("_batch", "bigint", "The batch that last changed the row."),
+        *(Field(column.name, column.type, column.description) for column in by_key),
         Field("_rescued", "string", "JSON of the fields that the contract does not know; null if none."),
         Field("_sequence", sequence_type(contract), "What orders the versions of a key."),
         Field("_is_deleted", "boolean", "A tombstone: the row was deleted at this point of the sequence."),
@@ -46,7 +50,6 @@ def state_fields(contract: Contract) -> list[Field]:
         Field("_file", "string", "The file that brought this version."),
         Field("_position", "bigint", "Its place in that file."),
         Field("_arrived_on", "date", "The arrival day of this version."),
-        Field("_batch", "bigint", "The batch that last changed the row."),
     ]
     if contract.filled:
         fields.append(Field("_kept", "array<string>", "The columns that this event left to those before it."))

@@ -135,9 +135,9 @@ def _are_wider(actual: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(keeps_values(_canonical(actual[name]), kind) for name, kind in wanted.items())
 
 
-def has_other_columns(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
-    """Whether an existing table has a column that `fields` lacks: only `overwrite` can drop it."""
-    return not _types(spark, table).keys() <= {field.name for field in fields}
+def has_shape(spark: SparkSession, table: str, fields: Sequence[Field]) -> bool:
+    """Whether an existing table has the columns of `fields` in their order and with their types, and no other."""
+    return list(_types(spark, table).items()) == [(field.name, _canonical(field.type)) for field in fields]
 
 
 def _types(spark: SparkSession, table: str) -> dict[str, str]:

@@ -56,6 +56,13 @@ class SmallSilver:
         for table in self.batches:
             self.batches[table] += 1
 
+    def unchanged(self, since: dict[str, int]) -> list[str]:
+        """The tables that are what they were after those batches."""
+        newest = {table: [row["_batch"] for row in rows.values()] for table, rows in self.rows.items()}
+        for table, gone in self.deleted.items():
+            newest[table] += gone.values()
+        return [table for table, at in since.items() if max(newest[table], default=0) <= at]
+
     def put(self, table: str, key: Any, **values: Any) -> None:
         """Inserts a row, or changes the named values of the one that is there."""
         row = self.rows[table].setdefault(key, {"_rescued": None, "_arrived_on": date(2024, 3, 1)})

@@ -106,7 +106,8 @@ class Gold:
         self.target = Path()
 
     def build(self, *arguments: str, **variables: Any) -> "subprocess.CompletedProcess[str]":
-        values = {"silver_schema": self.silver.schema, "since": self.since, **variables}
+        seen = {"since": self.since, "unchanged": self.silver.unchanged(self.since)}
+        values = {"silver_schema": self.silver.schema, **seen, **variables}
         done = self.dbt(*arguments, variables=values)
         self.target = Path(done.args[done.args.index("--target-path") + 1])
         self.since = dict(self.silver.batches)

@@ -26,9 +26,10 @@ def told(arguments: list[str]) -> dict[str, Any]:
 
 
 def test_an_increment_starts_from_the_batches_of_the_last_release() -> None:
-    arguments = dbt_args(GoldConfig(), release(1, code="a"), "a")
+    arguments = dbt_args(GoldConfig(), release(1, code="a"), "a", same=["catalog_products"])
     assert "--full-refresh" not in arguments
     assert told(arguments)["since"] == {"shopify_orders": 70}
+    assert told(arguments)["unchanged"] == ["catalog_products"]
 
 
 @pytest.mark.parametrize(

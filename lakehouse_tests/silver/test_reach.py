@@ -61,8 +61,9 @@ def test_a_batch_of_neighbours_reads_the_files_that_hold_them(
     def made(number: int) -> str:
         return f"it's {number:04d}" if kind == "string" else f"{date(2020, 1, 1) + timedelta(number)}T10:00:00Z"
 
+    wide = [column(f"more_{n}") for n in range(12)]
     of = contract(
-        [key(kind=kind), column("name"), column("at", "timestamp", required=True)],
+        [*wide, key(kind=kind), column("name"), column("at", "timestamp", required=True)],
         name=f"reached_by_{kind}",
         sequence=["at"],
     )
@@ -80,6 +81,9 @@ def test_a_batch_of_neighbours_reads_the_files_that_hold_them(
     batch = [*rows(range(37, 41), "new", 3), *rows(range(39, 40), "new", 3)]
     assert shop.take("2025-03-03", "b", batch) == {"applied": 4, "duplicate": 1}
     assert sorted(name for _, name in shop.seen("id", "name")) == ["new"] * 4 + ["old"] * 37
+    changed = spark.table(of.state_table).selectExpr("max(_batch)").first()[0]
+    assert len(files(spark, of.state_table, f"_batch >= {changed}") - before) == 1
+    assert not files(spark, of.state_table, f"_batch >= {changed}") & before
     if kind == "timestamp":  # of which the client has no exact order
         assert conditions == [None]
         return

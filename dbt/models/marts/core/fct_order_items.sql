@@ -6,12 +6,22 @@
     )
 }}
 
+-- While the catalog is what it was, no order is touched but those that changed.
+{%- set follows_catalog = is_incremental() and not is_unchanged('catalog_products') %}
+{%- set looked_at = 'true' if follows_catalog else may_be_touched('shopify_orders') %}
+
 with orders as (
     select * from {{ ref('stg_shopify__orders') }}
+    {%- if is_incremental() %}
+    where {{ looked_at }}
+    {%- endif %}
 ),
 
 order_lines as (
     select * from {{ ref('stg_shopify__order_lines') }}
+    {%- if is_incremental() %}
+    where {{ looked_at }}
+    {%- endif %}
 ),
 
 products as (
@@ -34,6 +44,7 @@ existing as (
     from {{ this }}
 ),
 
+{% if follows_catalog -%}
 touched_products as (
     select product_id
     from catalog_products
@@ -60,13 +71,16 @@ refiled_orders as (
     where existing.product_key <> coalesce(products.product_key, {{ unknown_key() }})
 ),
 
+{% endif -%}
 touched_orders as (
     {{ touched_orders() | indent(4) }}
+    {%- if follows_catalog %}
 
     union
 
     select order_id
     from refiled_orders
+    {%- endif %}
 ),
 
 existing_lines as (

@@ -8,6 +8,9 @@
 
 with orders as (
     select * from {{ ref('stg_shopify__orders') }}
+    {%- if is_incremental() %}
+    where {{ may_be_touched('shopify_orders') }}
+    {%- endif %}
 ),
 
 {% if is_incremental() -%}
