@@ -97,7 +97,13 @@ def dbt_vars(config: GoldConfig, last: Release | None, same: Sequence[str] = ())
 
 
 COMMAND = ("build", "--exclude-resource-type", "unit_test")
-"""dbt's command of every build; what no contract describes is left out of it, and what each build is told comes after."""
+"""dbt's command of every build; what each is told beside comes after it."""
+
+
+def build_command(config: Settings, contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """`COMMAND`, without what is made of sources that no contract describes."""
+    unknown = " ".join(f"{source}+" for source in dbt.unknown_sources(config, contracts))
+    return (*COMMAND, "--exclude", unknown) if unknown else COMMAND  # dagster-dbt knows no option of several
 
 
 def dbt_args(
@@ -143,8 +149,7 @@ def gold_assets(contracts: Mapping[str, Contract], config: Settings) -> list[dg.
     freshness = dg.FreshnessPolicy.time_window(fail_window=min(deadlines)) if deadlines else None
     translator = Translator(freshness)
     dbt_project = dbt.project(config)
-    unknown = [f"{source}+" for source in dbt.unknown_sources(config, contracts)]
-    command = (*COMMAND, *(["--exclude", *unknown] if unknown else []))
+    command = build_command(config, contracts)
 
     @dbt_assets(
         manifest=dbt.built(manifest, contracts),
@@ -233,8 +238,10 @@ def _build(
         for name, at in (last.gold_versions if last else {}).items()
         if name in marts and releases.is_lost(spark, f"{schema}.{name}", at)
     ]
+    # A table of before: its rows are older than the batches that the release holds.
+    lost += [n for n in names if last and n not in last.gold_versions and tables.exists(spark, f"{schema}.{n}")]
     if lost:
-        context.log.warning(f"Gold is built from nothing, because released versions are gone: {', '.join(lost)}")
+        context.log.warning(f"Gold is built from nothing, because what was released is not there: {', '.join(lost)}")
         rebuilt = [*rebuilt, *lost]
     sources = _source_columns(manifest, contracts)
     code = dbt.checksum(here)
@@ -242,7 +249,8 @@ def _build(
     kept = set[str]()
     # After a failed build all is asked again, so that no check is left with what it found there.
     goes_on = last is not None and is_whole and history[0].status != "failed"
-    same = [name for name, table in dbt.contract_of(contracts).items() if last and _is_at(last, versions, table)]
+    by_name = dbt.contract_of(contracts)
+    same = [name for name, of in by_name.items() if last and _is_at(last, versions, batches, of)]
     if last and goes_on and not is_full(config, last, code, rebuilt) and not (config.from_date or config.to_date):
         kept = unchanged(manifest, same, {marts[name]["unique_id"] for name in names if name in last.gold_versions})
     passed, warned = sum(key in known for key in kept), 0
@@ -351,9 +359,14 @@ def _pin(
     return versions, batches
 
 
-def _is_at(release: Release, versions: Mapping[str, int], table: str) -> bool:
-    """Whether a table of silver is at the version that a release is of."""
-    return table in versions and versions[table] == release.silver_versions.get(table)
+def _is_at(release: Release, versions: Mapping[str, int], batches: Mapping[str, int], table: str) -> bool:
+    """Whether a table of silver is what a release is of: at that version, and by that batch, for a machine that lost its
+    power may have lost a commit, whose number another one has now."""
+    return (
+        table in versions
+        and versions[table] == release.silver_versions.get(table)
+        and batches.get(table) == release.silver_batches.get(table)
+    )
 
 
 _ROWS = "dagster/row_count"

@@ -160,10 +160,16 @@ def visible_rows(contract: Contract, version: int | None = None) -> str:
 
 
 def deleted_rows(contract: Contract, version: int | None = None) -> str:
-    """SQL of the keys that were deleted, with the batch that did so."""
+    """SQL of the keys that were deleted, with the batch that did so: of a table with history also those that came back, for
+    their history has changed; of any other, those that have no row."""
     at = "" if version is None else f" version as of {version}"
-    columns = ",\n    ".join([*map(quote, contract.keys), "_batch"])
-    return f"select\n    {columns}\nfrom {contract.state_table}{at}\nwhere _is_deleted"
+    keys = ",\n    ".join(map(quote, contract.keys))
+    if contract.keeps_events and not is_historic(contract):  # beside a row there may be a delete from before it
+        return (
+            f"select\n    {keys},\n    max(_batch) as _batch\nfrom {contract.state_table}{at}\n"
+            f"group by\n    {keys}\nhaving not bool_or(_is_visible)"
+        )
+    return f"select\n    {keys},\n    _batch\nfrom {contract.state_table}{at}\nwhere _is_deleted"
 
 
 def child_rows(contract: Contract, column: Column, version: int | None = None) -> str:

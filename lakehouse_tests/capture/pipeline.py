@@ -1,10 +1,13 @@
 """What a run does with the tables of a captured database, also in a process of its own, which others may kill:
 `python -m lakehouse_tests.capture.pipeline SERVER`, which says when it begins."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from lakehouse.bronze import ingest as bronze
@@ -63,22 +66,24 @@ def run_and_kill(server: str, seconds: float) -> None:
         [sys.executable, "-m", "lakehouse_tests.capture.pipeline", server],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
     )
     assert child.stdout is not None
-    heard = child.stdout.readline()
     try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
+        heard = child.stdout.readline()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+    finally:
         child.kill()
-    heard += child.communicate(timeout=60)[0]
-    assert heard.strip() == BEGINS, heard
+        child.wait(60)
+    said = child.stdout.read()
+    assert heard.strip() == BEGINS, heard + said
+    assert child.returncode == -signal.SIGKILL, said
 
 
 if __name__ == "__main__":
     own = captured(sys.argv[1])
-    session = client.connect(settings())
+    session, parent = client.connect(settings()), os.getppid()
     print(BEGINS, flush=True)
-    while True:
+    while os.getppid() == parent:
         run(session, own)

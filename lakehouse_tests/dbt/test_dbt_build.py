@@ -78,6 +78,15 @@ def third_state(silver: SmallSilver) -> None:
     silver.order("o7", "c3", day(1), {1: ("p2", "4.00")}, updated_at=day(10))  # another customer's
 
 
+def fourth_state(silver: SmallSilver) -> None:
+    """Orders change; the catalog is what it was."""
+    silver.next_batch()
+    silver.delete("shopify_orders", "o4")
+    silver.put("shopify_orders", "o7", created_at=day(5, 9), updated_at=day(11))  # moved to another day
+    silver.order("o3", "c2", day(10), {1: ("p3", "6.00")}, updated_at=day(11))  # a line was removed
+    silver.order("o9", "c1", day(11), {1: ("p1", "2.50"), 2: ("p9", "0.50")})
+
+
 def contents(spark: Any) -> dict[str, list[tuple[Any, ...]]]:
     """Every gold table, its columns by name, its rows sorted."""
     found = {}
@@ -237,6 +246,19 @@ def test_a_withdrawn_snapshot_and_a_restored_order_reach_the_facts_and_increment
     full = contents(gold.spark)
     for table in GOLD:
         assert incremental[table] == full[table], table
+
+
+def test_while_the_catalog_stays_an_increment_looks_at_changed_orders_alone_and_equals_a_full_refresh(
+    gold: Gold,
+) -> None:
+    fourth_state(gold.silver)
+    gold.silver.write(gold.spark)
+    gold.build("run", *ONLY_FACTS)
+    asked = gold.target / "compiled" / "lakehouse" / "models" / "marts" / "core" / "fct_order_items.sql"
+    assert "refiled_orders" not in asked.read_text()
+    incremental = contents(gold.spark)
+    gold.build("run", "--full-refresh", *ONLY_FACTS)
+    assert incremental == contents(gold.spark)
 
 
 def test_a_window_of_days_is_rebuilt_whatever_changed(gold: Gold) -> None:

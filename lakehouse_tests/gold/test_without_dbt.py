@@ -7,7 +7,11 @@ import pytest
 
 from lakehouse.contracts.loader import load_all
 from lakehouse.gold import project as dbt
+from lakehouse.gold.assets import COMMAND, build_command
 from lakehouse.settings import PROJECT, settings
+
+# isort: split
+from dagster_dbt.asset_utils import extract_runtime_selection_from_args
 
 _TELL = """
 import dagster as dg
@@ -32,6 +36,16 @@ def test_definitions_are_the_same_with_dbt_loaded_and_without() -> None:
     assert without == "set() None True"
     assert told("import dbt.version")[1] == of
     assert of.split()[0] == str(len(dbt.models(settings())))
+
+
+def test_what_is_left_out_is_one_argument_of_the_command() -> None:
+    """Orders have a child view: without their contract, two sources are left out."""
+    contracts = load_all(settings())
+    assert build_command(settings(), contracts) == COMMAND
+    without = {table: contract for table, contract in contracts.items() if table != "shopify_orders"}
+    cleaned, _, excluded = extract_runtime_selection_from_args(build_command(settings(), without))
+    assert tuple(cleaned) == COMMAND
+    assert excluded == ["source:silver.shopify_order_lines+", "source:silver.shopify_orders+"]
 
 
 @pytest.mark.parametrize("missing", ["catalog_products", "marketing_campaigns"])

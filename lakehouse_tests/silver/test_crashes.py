@@ -71,15 +71,15 @@ class Home:
             return False
         return True
 
-    def kill_engine_during_commit(self, table: str) -> None:
+    def kill_engine_during_commit(self, child: "subprocess.Popen[str]", table: str) -> None:
         """Kills the engine when the table has a new file of rows, which no commit has made part of it yet."""
-        found = record.alive(self.settings)
-        assert found is not None
         place = Path(self.settings.storage_dir) / table.replace(".", "/")
         commits, rows = set(place.glob("_delta_log/*.json")), set(place.glob("*.parquet"))
+        until(child, "before")
         while set(place.glob("*.parquet")) == rows:
+            assert child.poll() is None, child.communicate()[0]
             time.sleep(0.001)
-        os.kill(found.jvm_pid, signal.SIGKILL)
+        assert self.kill_engine()
         assert set(place.glob("_delta_log/*.json")) == commits, "it was killed after its commit"
 
     def lose_catalog(self) -> None:
@@ -164,8 +164,7 @@ def test_three_kills_a_lost_catalog_a_full_disk_and_a_power_cut(home: Home) -> N
     stormy.kill()
     home.end(stormy, ok=False)
     stormy = home.start("take", "stormy", "1")
-    until(stormy, "before")
-    home.kill_engine_during_commit(storm.table("stormy").state_table)
+    home.kill_engine_during_commit(stormy, storm.table("stormy").state_table)
     home.end(stormy, ok=False)
     home.lose_catalog()
     home.end(home.start("take", "stormy", "1"))

@@ -22,7 +22,7 @@ from lakehouse.engine import client
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
-from lakehouse.silver import assets, evolution, ledger, quarantine, refine, staging
+from lakehouse.silver import assets, evolution, ledger, quarantine, refine, staging, state
 from lakehouse.silver.evolution import BasisError, LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BatchBlockedError, Refined
@@ -466,3 +466,17 @@ def test_a_snapshot_that_was_cut_short_deletes_nothing_until_it_is_whole(spark: 
     shop.ingest(fourth, "1.csv", snapshot(*rows[:5]))
     is_held("18 of 23")
     assert len(shop.seen("id")) == 23
+
+
+def test_a_key_that_has_a_row_was_not_deleted_whatever_came_late(spark: Any, tmp_path: Path) -> None:
+    columns = [key(), column("name"), column("at", "timestamp", required=True)]
+    own: dict[str, Any] = {"sequence": ["at"], "ignore_nulls": True, "delete_when": "name = 'gone'"}
+    shop = Shop(spark, tmp_path, contract(columns, name=next(_names), **own))
+
+    def said(number: int, day: int, name: str) -> dict[str, str]:
+        return {"id": str(number), "name": name, "at": f"2025-03-0{day}T00:00:00Z"}
+
+    shop.take("2025-03-06", "a", [said(1, 5, "one"), said(2, 5, "two")])
+    shop.take("2025-03-07", "b", [said(1, 3, "gone"), said(2, 6, "gone")])
+    assert shop.seen("id") == [("1",)]
+    assert [row["id"] for row in spark.sql(state.deleted_rows(shop.of)).collect()] == ["2"]
