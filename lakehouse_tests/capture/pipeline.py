@@ -28,36 +28,30 @@ def captured(server: str) -> dict[str, Contract]:
     return {of.origin.table: of for of in load_all(settings()).values() if of.origin and of.origin.server == server}
 
 
-def run(spark: Any, contracts: Mapping[str, Contract]) -> int:
-    """Ingests what has landed, and refines it; whatever passes by itself is tried again, as a run does. Returns the
-    records that were refined."""
-    return sum(_again(spark, of) for of in contracts.values())
+def run(spark: Any, contracts: Mapping[str, Contract]) -> None:
+    """Ingests what has landed, and refines it; whatever passes by itself is tried again, as a run does."""
+    for of in contracts.values():
+        for further in reversed(range(ATTEMPTS)):
+            try:
+                _take(spark, of)
+                break
+            except Exception as problem:
+                if not further or not passes_by_itself(problem):
+                    raise
+                time.sleep(1)
 
 
-def _again(spark: Any, of: Contract) -> int:
-    for further in reversed(range(ATTEMPTS)):
-        try:
-            return _take(spark, of)
-        except Exception as problem:
-            if not further or not passes_by_itself(problem):
-                raise
-            time.sleep(1)
-    raise AssertionError("unreachable")
-
-
-def _take(spark: Any, of: Contract) -> int:
+def _take(spark: Any, of: Contract) -> None:
     here = settings()
     bronze.ensure_tables(spark, here.storage_dir, of)
     files = bronze.pending_files(landed_files(here.landing_dir, of), bronze.taken_files(spark, of))
     if files:
         bronze.ingest(spark, here.landing_dir, here.storage_dir, of, files, "run")
     done = refine.refine(spark, here.storage_dir, of, "run", frozenset({of.table}))
-    if done is None:
-        return 0
-    counts = {name for name, count in done.counts.items() if count}
-    assert sum(done.counts.values()) == done.landed
-    assert not counts & {"quarantined", "rejected", "too_late", "duplicate"}, done.counts
-    return done.landed
+    if done:
+        counts = {name for name, count in done.counts.items() if count}
+        assert sum(done.counts.values()) == done.landed
+        assert not counts & {"quarantined", "rejected", "too_late", "duplicate"}, done.counts
 
 
 def run_and_kill(server: str, seconds: float) -> None:
