@@ -23,8 +23,10 @@ def archive_path(jars_dir: Path, java: Java) -> Path:
 
 
 def archive_of(settings: Settings, java: Java) -> Path:
-    """The archive of the engine that these settings start."""
-    return archive_path(jars.folder_of(settings), java)
+    """The archive of the engine that these settings start: of its own jars, or else the usual one where that is there, for a
+    JVM takes one whose class path its own begins with."""
+    own, usual = (archive_path(folder, java) for folder in (jars.folder_of(settings), settings.jars_dir))
+    return usual if usual.exists() and not own.exists() else own
 
 
 def java_options(archive: Path, pid: int) -> list[str]:

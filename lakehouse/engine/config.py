@@ -57,6 +57,7 @@ def java_options(engine_dir: Path) -> list[str]:
         "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
         "-XX:+UseParallelGC",  # throughput; on two cores G1's concurrent threads take time from tasks
         "-XX:+ExitOnOutOfMemoryError",  # a half-dead engine is worse than none: the next client starts another
+        "-XX:MetaspaceSize=192m",  # else the heap is collected whole whenever the classes of the first minute outgrow 21 MB
         "-XX:MaxMetaspaceSize=1g",  # generated classes of a long life must not eat the machine
         # A third of a cold engine's CPU went into compiling what runs once: the last tier takes what is much hotter than usual,
         # and the code of the tier before it has room (in 240 MiB, the default, it was thrown out and made again).
@@ -116,6 +117,8 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         # A compaction leaves alone what is large enough; by default it makes files of 1 GiB, again and again.
         "spark.databricks.delta.optimize.minFileSize": str(128 * 1024**2),
         "spark.databricks.delta.optimize.maxFileSize": str(128 * 1024**2),
+        # A checkpoint costs several times what a small commit does; what is asked of a log stands beside each commit (`small_scans`).
+        "spark.databricks.delta.properties.defaults.checkpointInterval": "50",
         "spark.databricks.delta.stalenessLimit": "0",  # always the latest version of a table
         "spark.locality.wait": "0",  # there is nowhere else to wait for
         "spark.rdd.compress": "true",

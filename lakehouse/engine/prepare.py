@@ -42,9 +42,9 @@ def prepare(settings: Settings) -> str:
     An engine is started for it in a home of its own, which is removed; tables, landing and an engine that runs are left
     alone. Without it the first engine fetches the jars as well, and leaves the archive when it ends. Raises EngineError.
     """
-    place = jars.folder_of(settings)
+    place = settings.jars_dir
     archive = class_archive.archive_of(settings, find_java(settings.java_home))
-    if archive.exists() and jars.resolved(settings.jars_dir) is not None:
+    if archive.exists() and _are_fetched(settings):
         return f"Nothing to do: jars and class archive are in {place}."
     home = Path(tempfile.mkdtemp(prefix="lakehouse-prepare-"))
     own = settings.model_copy(update={"home": home, "jars": settings.jars_dir, "storage": None, "spark_remote": None})
@@ -58,6 +58,11 @@ def prepare(settings: Settings) -> str:
     if not archive.exists():  # a JVM that takes too long to end is ended
         return f"The jars are in {place}. The class archive was not written in time: the first engine that ends tries again."
     return f"Prepared: jars and class archive are in {place}."
+
+
+def _are_fetched(settings: Settings) -> bool:
+    is_whole = not settings.reads_s3 or jars.resolved(jars.folder_of(settings), jars.S3) is not None
+    return is_whole and jars.resolved(settings.jars_dir) is not None
 
 
 def _use(spark: "SparkSession", settings: Settings) -> None:

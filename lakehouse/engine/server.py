@@ -23,12 +23,14 @@ from filelock import FileLock, Timeout
 from lakehouse.engine import (
     catalog,
     class_archive,
+    code_lengths,
     config,
     jars,
     kept_catalog,
     local_files,
     record,
     shared_code,
+    short_conf,
     small_scans,
     torn,
 )
@@ -36,6 +38,8 @@ from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1.0
+LAST_JARS = "SPARK_DIST_CLASSPATH"
+"""The environment variable with what Spark's launcher puts on the class path after all else."""
 _LEAKS = (
     # A client's process has the first four after its first session; with them Spark would try to be a client here.
     "SPARK_CONNECT_MODE_ENABLED",
@@ -48,6 +52,7 @@ _LEAKS = (
     "SPARK_CONF_DIR",
     "SPARK_LOCAL_DIRS",
     "PYSPARK_SUBMIT_ARGS",
+    LAST_JARS,
 )
 
 
@@ -123,6 +128,8 @@ IMPROVEMENTS: Mapping[str, Callable[[Any], None]] = {
     "Each query asks the logs of its tables": small_scans.install,
     "Generated code is not shared between queries": shared_code.share,
     "Each file written starts a process": local_files.install,
+    "Generated code is measured by regular expressions": code_lengths.install,
+    "Each task reads all of Hadoop's settings": short_conf.install,
 }
 """What is without an improvement → the improvement."""
 
@@ -153,8 +160,9 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     settings.jars_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.jars_dir / "resolve.lock"):  # several homes may share one folder of jars
         found = jars.resolve(settings.jars_dir, download)
-        if settings.reads_s3:
-            found += jars.resolve(jars.folder_of(settings), download, jars.S3)
+        if settings.reads_s3:  # last, for the usual class archive is of a class path that begins as this one
+            last = jars.resolve(jars.folder_of(settings), download, jars.S3)
+            os.environ[LAST_JARS] = os.pathsep.join(map(str, last))
         archive = class_archive.archive_of(settings, java)
         class_archive.sweep(archive)
     conf = config.spark_conf(settings, config.this_machine(), found)

@@ -12,8 +12,11 @@ log, as before, and compares.
 
 from typing import Any
 
-FILES, MIB = 16, 16
-"""Of more files, or of larger ones, the statistics in the log spare a filter more than they cost: there Delta asks for them."""
+from lakehouse.engine import javassist
+
+MIB = 16
+"""Of a larger table, as of one of more files than Delta lists, the statistics in the log spare a filter more than they cost: there
+Delta asks for them."""
 _SNAPSHOT = "org.apache.spark.sql.delta.Snapshot"
 _NEIGHBOUR = "org.apache.spark.sql.delta.DeltaErrors"
 """A class of the same package and class loader, which is loaded without the snapshot's."""
@@ -32,7 +35,7 @@ private DeltaScan smallScan(scala.collection.Seq filters) {{
     if (known == null || known.allFiles().isEmpty() || !metadata().partitionColumns().isEmpty()) return null;
     scala.collection.Seq files = (scala.collection.Seq) known.allFiles().get();
     if (files.size() != known.numFiles()) return null;
-    boolean isSmall = known.numFiles() <= {FILES}L && known.tableSizeBytes() <= {MIB * 1024**2}L;
+    boolean isSmall = known.tableSizeBytes() <= {MIB * 1024**2}L;
     for (int i = 0; i < filters.size(); i++) {{
         Expression filter = (Expression) filters.apply(i);
         boolean isTrue = Literal$.MODULE$.TrueLiteral().equals(filter);
@@ -50,6 +53,10 @@ private DeltaScan smallScan(scala.collection.Seq filters) {{
 """
 _FIRST = {
     "filesForScan(scala.collection.Seq,boolean)": "DeltaScan found = smallScan($1); if (found != null) return found;",
+    # Asked of the version before the first, for the list of files that the first one's checksum has.
+    "allFiles()": (
+        "if (version() < 0L) return spark().emptyDataset(org.apache.spark.sql.delta.implicits.package$.MODULE$.addFileEncoder());"
+    ),
     "sizeInBytes()": "if (known() != null) return known().tableSizeBytes();",
     "numOfFiles()": "if (known() != null) return known().numFiles();",
     "setTransactions()": (
@@ -59,7 +66,7 @@ _FIRST = {
         "if (known() != null && known().domainMetadata().isDefined()) return (scala.collection.Seq) known().domainMetadata().get();"
     ),
 }
-"""Method of Delta's snapshot → what it does first. In Java 1.4's terms, which is what Javassist, a part of Spark, compiles."""
+"""Method of Delta's snapshot → what it does first."""
 
 
 def install(spark: Any) -> None:
@@ -69,17 +76,12 @@ def install(spark: Any) -> None:
     cause, the log is asked as before.
     """
     jvm = spark._jvm
-    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-    pool = jvm.javassist.ClassPool(True)
-    pool.appendClassPath(jvm.javassist.LoaderClassPath(loader))
-    for package in _PACKAGES:
-        pool.importPackage(package)
-    snapshot = pool.get(_SNAPSHOT)
+    snapshot = javassist.opened(jvm, _SNAPSHOT, _PACKAGES)
     methods = {method.getLongName().removeprefix(f"{_SNAPSHOT}."): method for method in snapshot.getDeclaredMethods()}
     if missing := _FIRST.keys() - methods.keys():
         raise TypeError(f"{_SNAPSHOT} has no {', '.join(sorted(missing))}; expected those of Delta 3.3.")
     for source in (_KNOWN, _SCAN):
-        snapshot.addMethod(jvm.javassist.CtNewMethod.make(source, snapshot))
+        javassist.add_method(jvm, snapshot, source)
     for name, first in _FIRST.items():
         methods[name].insertBefore(f"{{ {first} }}")
-    snapshot.toClass(jvm.java.lang.Class.forName(_NEIGHBOUR, False, loader))
+    javassist.load(jvm, snapshot, _NEIGHBOUR)

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from lakehouse.engine import class_archive
+from lakehouse.engine.jars import S3_FOLDER
 from lakehouse.engine.java import Java
+from lakehouse.settings import Settings
 
 JAVA = Java(Path("/java"), "17.0.9", "a test")
 NO_PID = 2**22 + 1  # above the largest pid that Linux gives
@@ -15,6 +17,21 @@ def test_another_java_has_another_archive(tmp_path: Path) -> None:
     other = Java(Path("/java"), "17.0.10", "a test")
     assert class_archive.archive_path(tmp_path, JAVA) != class_archive.archive_path(tmp_path, other)
     assert class_archive.archive_path(tmp_path, JAVA).parent == tmp_path
+
+
+def test_with_an_object_store_the_usual_archive_serves_until_there_is_its_own(tmp_path: Path) -> None:
+    local = Settings(home=tmp_path, jars=tmp_path)
+    with_s3 = Settings(home=tmp_path, jars=tmp_path, landing="s3://bucket/in")
+    usual = class_archive.archive_path(tmp_path, JAVA)
+    own = class_archive.archive_path(tmp_path / S3_FOLDER, JAVA)
+    assert class_archive.archive_of(local, JAVA) == usual
+    assert class_archive.archive_of(with_s3, JAVA) == own
+    usual.touch()
+    assert class_archive.archive_of(with_s3, JAVA) == usual
+    own.parent.mkdir()
+    own.touch()
+    assert class_archive.archive_of(with_s3, JAVA) == own
+    assert class_archive.archive_of(local, JAVA) == usual
 
 
 @pytest.mark.parametrize("in_order", [True, False])
