@@ -91,6 +91,7 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
     session: Any = SparkSession.Builder().channelBuilder(ChannelBuilder(url, heartbeat)).create()
     session.client._retry_policy.update(_RETRIES)
     _close_alone(session)
+    _say_farewell_once()
     _give_up_for_good(session)
     _apply(session)
     session.sql("select 1").collect()
@@ -133,6 +134,15 @@ def _close_alone(session: Any) -> None:
         client._closed = True
 
     client.close = close
+
+
+def _say_farewell_once() -> None:
+    """Has the client let go of an operation's answers together, at its end. It does so after each of them as well: three more
+    calls of the server for each operation, which keeps no more than 10 MB of what was read already."""
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
+
+    iterator: Any = ExecutePlanResponseReattachableIterator
+    iterator._release_until = lambda self, until_response_id: None
 
 
 def _give_up_for_good(session: Any) -> None:
