@@ -75,7 +75,7 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract) -> None
         contract.bronze_table,
         BRONZE,
         comment=f"Raw history of {contract.source}.{contract.name}. One row per record that arrived.",
-        properties={"delta.dataSkippingNumIndexedCols": "9"},
+        properties={tables.BOUNDED: "file,arrived_on,batch"},
     )
     ledger.ensure_table(spark, storage)
 
@@ -111,9 +111,10 @@ def _contents(spark: SparkSession, landing: str, contract: Contract, files: Sequ
         )
     together = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
     root = landing.split("://", 1)[-1].rstrip("/") + "/"
-    return together.withColumn(
-        "file", F.expr(f"substr(file_path, instr(file_path, {literal(root)}) + {len(root)})")
-    ).drop("file_path")
+    return together.selectExpr(
+        f"substr(file_path, instr(file_path, {literal(root)}) + {len(root)}) as file",
+        *("text", "bytes", "file_modified_at", "file_sha256"),
+    )
 
 
 def content_hashes(
@@ -305,13 +306,11 @@ def _take(
 ) -> Ingested:
     """One batch: commits the records of `files`, in place of the rows for which `instead_of` holds, and notes the files."""
     batch = new_batch(previous)
-    rows = (
-        records(spark, landing, contract, files).withColumns(
-            {"batch": F.lit(batch).cast("bigint"), "ingested_at": F.current_timestamp()}
-        )
-        if files
-        else spark.table(contract.bronze_table).limit(0)
-    ).select(*(field.name for field in BRONZE))
+    of_batch = {"batch": f"cast({batch} as bigint) as batch", "ingested_at": "current_timestamp() as ingested_at"}
+    if files:
+        rows = records(spark, landing, contract, files).selectExpr(*(of_batch.get(f.name, f.name) for f in BRONZE))
+    else:
+        rows = spark.table(contract.bronze_table).limit(0).select(*(field.name for field in BRONZE))
     _, last = next(notes(spark, contract.bronze_table), (0, {}))
     uncompacted = (last.get("uncompacted", 0) + 1) % COMPACTED_AFTER
     note = {"kind": "ingest", "table": contract.table, "batch": batch, "run_id": run_id, "uncompacted": uncompacted}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.bronze.landing import LandedFile, LandingError
@@ -125,7 +125,7 @@ def note(
         )
         for file in files
     ]
-    frame: DataFrame = tables.local_rows(spark, rows, COLUMNS[:-1]).withColumn("taken_at", F.current_timestamp())
+    frame = tables.local_rows(spark, rows, COLUMNS[:-1]).selectExpr("*", "current_timestamp() as taken_at")
     append_small(frame, FILES, said, turn)
 
 

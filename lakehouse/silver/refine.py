@@ -227,7 +227,7 @@ def _refine(
             counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
         audit_began = time.monotonic()
         with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
-            results = _audit(stack, spark, contract, parsed, classified, silver_tables, landed, newest, counts)
+            results = _audit(spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = _with_samples(results, parsed, contract)
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
@@ -657,7 +657,6 @@ def _latest(*moments: str | None) -> str | None:
 
 
 def _audit(
-    stack: ExitStack,
     spark: SparkSession,
     contract: Contract,
     parsed: DataFrame,
@@ -676,8 +675,7 @@ def _audit(
         (views.parsed + "_all", parsed),
         (views.folded, classified.where(f"disposition in ({listed}){refilled}")),
     ):
-        frame.createOrReplaceTempView(name)
-        stack.callback(spark.catalog.dropTempView, name)
+        frame.createOrReplaceTempView(name)  # of this session, until the table's next batch: to drop one is a query
     results = audit(spark, contract, views, landed, batch)
     missing = landed - sum(counts.values())
     results.append(

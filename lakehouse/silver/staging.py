@@ -1,5 +1,6 @@
 """Where one attempt at a batch keeps its frames, and how attempts of this machine wait for each other."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pyarrow import parquet
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
 from lakehouse.contracts.model import Contract
 from lakehouse.settings import settings
@@ -61,7 +64,18 @@ def stage(spark: SparkSession, place: str, name: str, frame: DataFrame) -> DataF
     place = f"{place}/{name}"
     frame.write.mode("overwrite").parquet(place)
     # Asked for once: without a schema, each query on the frame would start a job to read it from a file.
-    return spark.read.schema(spark.read.parquet(place).schema).parquet(place)
+    return spark.read.schema(_written_schema(spark, place)).parquet(place)
+
+
+def _written_schema(spark: SparkSession, place: str) -> T.StructType:
+    """The columns of a folder of Parquet that Spark wrote. It starts a job to read them; of a local file they are read here."""
+    if "://" not in place and (part := next(Path(place).glob("*.parquet"), None)):
+        return T.StructType.fromJson(json.loads(parquet.read_metadata(part).metadata[_SPARKS_SCHEMA]))
+    return spark.read.parquet(place).schema
+
+
+_SPARKS_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+"""Where Spark's own reader looks for it."""
 
 
 def remove(place: str) -> None:

@@ -93,6 +93,7 @@ def ensure_tables(spark: SparkSession, storage: str, contract: Contract, is_rebu
         contract.quarantine_table,
         QUARANTINE,
         comment=f"Records of {contract.table} that were not applied. One row per record.",
+        properties={tables.BOUNDED: "batch,arrived_on"},
     )
 
 

@@ -1,8 +1,10 @@
 """The verbs that change a table, against Delta itself."""
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -31,6 +33,16 @@ def rows(spark: Any, table: str) -> list[tuple[Any, ...]]:
 
 def unset(spark: Any) -> bool:
     return spark.conf.get(CONF, "unset") == "unset"
+
+
+def test_files_have_bounds_of_the_first_column_or_of_those_that_are_named(spark: Any, schema: str) -> None:
+    for name, properties, bounded in (("first", {}, {"id"}), ("named", {tables.BOUNDED: "name"}, {"name"})):
+        table = f"{schema}.{name}"
+        tables.ensure(spark, settings().storage_dir, table, FIELDS, properties=properties)
+        tables.append(spark.sql("select 1L as id, 'a' as name"), table)
+        log = Path(settings().storage_dir) / schema / name / "_delta_log" / f"{1:020}.json"
+        added = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
+        assert [json.loads(file["stats"])["minValues"].keys() for file in added] == [bounded]
 
 
 def test_the_note_reaches_append_overwrite_replace_and_merge_and_is_unset_afterwards(spark: Any, table: str) -> None:
