@@ -117,8 +117,6 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         # A compaction leaves alone what is large enough; by default it makes files of 1 GiB, again and again.
         "spark.databricks.delta.optimize.minFileSize": str(128 * 1024**2),
         "spark.databricks.delta.optimize.maxFileSize": str(128 * 1024**2),
-        # A checkpoint costs several times what a small commit does; what is asked of a log stands beside each commit (`small_scans`).
-        "spark.databricks.delta.properties.defaults.checkpointInterval": "50",
         "spark.databricks.delta.stalenessLimit": "0",  # always the latest version of a table
         "spark.locality.wait": "0",  # there is nowhere else to wait for
         "spark.rdd.compress": "true",

@@ -14,6 +14,8 @@ from lakehouse.storage.tables import Field, quote
 _PROPERTIES = {
     # The bounds that Delta keeps of each file are of the first columns: the batch, the key, and some of the rest.
     "delta.dataSkippingNumIndexedCols": "9",
+    # Those bounds are values of people's rows: they are not to outlast them in the log.
+    tables.CHECKPOINTED: "10",
     # A change marks the row that it replaces, instead of rewriting the file around it.
     "delta.enableDeletionVectors": "true",
 }

@@ -87,15 +87,14 @@ def ensure(
 ) -> None:
     """Creates the table, or adds the columns that it lacks. Idempotent.
 
-    `properties`: Delta's, of a table that is created. Unless they say otherwise (`BOUNDED`), each of its files has the bounds of
-    the first column alone in the log: to find them for all columns took a third of what it costs to write a few rows.
+    `properties`: Delta's, of a table that is created; what they leave out is as in `_PROPERTIES`.
 
     Raises TableShapeError where a column exists with another type: that is never changed silently. With `widen`, a type
     that became wider is changed, by rewriting the table in one commit. (In place, Delta 3.3 on Spark 3.5 widens whole
     numbers up to int alone, by a preview feature that other readers refuse.)
     """
     if not exists(spark, table):
-        _create(spark, storage, table, fields, comment, {"delta.dataSkippingNumIndexedCols": "1"} | (properties or {}))
+        _create(spark, storage, table, fields, comment, _PROPERTIES | (properties or {}))
         return
     seen = (str(getattr(spark, "session_id", id(spark))), table, tuple(fields))
     if seen in _seen:
@@ -116,8 +115,17 @@ def ensure(
     _seen.add(seen)
 
 
+CHECKPOINTED = "delta.checkpointInterval"
+"""The property that says after how many commits a log is put together. What is older than its retention (30 days) goes then."""
 BOUNDED = "delta.dataSkippingStatsColumns"
 """The property that lists the columns of which each file has the least and the greatest value in the log."""
+_PROPERTIES = {
+    # Without `BOUNDED`, the first column alone: to find them for all columns took a third of what it costs to write a few rows.
+    "delta.dataSkippingNumIndexedCols": "1",
+    # By default each tenth commit, and a checkpoint costs several times what a small one does. What is asked of a log stands beside
+    # each commit.
+    CHECKPOINTED: "50",
+}
 
 _seen: set[tuple[str, str, tuple[Field, ...]]] = set()
 """Tables whose shape this session has compared already: columns are added and types changed by this module alone."""

@@ -35,14 +35,16 @@ def unset(spark: Any) -> bool:
     return spark.conf.get(CONF, "unset") == "unset"
 
 
-def test_files_have_bounds_of_the_first_column_or_of_those_that_are_named(spark: Any, schema: str) -> None:
-    for name, properties, bounded in (("first", {}, {"id"}), ("named", {tables.BOUNDED: "name"}, {"name"})):
+def test_a_log_has_bounds_and_checkpoints_as_is_usual_or_as_the_table_says(spark: Any, schema: str) -> None:
+    own = {tables.BOUNDED: "name", tables.CHECKPOINTED: "1"}
+    for name, properties, bounded in (("first", {}, {"id"}), ("named", own, {"name"})):
         table = f"{schema}.{name}"
         tables.ensure(spark, settings().storage_dir, table, FIELDS, properties=properties)
         tables.append(spark.sql("select 1L as id, 'a' as name"), table)
         log = Path(settings().storage_dir) / schema / name / "_delta_log" / f"{1:020}.json"
         added = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
         assert [json.loads(file["stats"])["minValues"].keys() for file in added] == [bounded]
+        assert any(log.parent.glob("*.checkpoint*")) == (name == "named")
 
 
 def test_the_note_reaches_append_overwrite_replace_and_merge_and_is_unset_afterwards(spark: Any, table: str) -> None:
