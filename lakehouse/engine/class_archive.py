@@ -16,16 +16,19 @@ from lakehouse.engine.java import Java
 from lakehouse.settings import Settings
 
 
-def archive_path(jars_dir: Path, java: Java) -> Path:
-    """The archive for this Java with this Spark and these jars; anything else gets another file."""
-    identity = f"{java.home}|{java.version}|{pyspark.__file__}|{pyspark.__version__}|{jars_dir}|{jars.COORDINATES}"
+def archive_path(jars_dir: Path, java: Java, last: tuple[str, ...] = ()) -> Path:
+    """The archive for this Java with this Spark, these jars, and those that come last on its class path (their coordinates);
+    anything else gets another file."""
+    parts = (java.home, java.version, pyspark.__file__, pyspark.__version__, jars_dir, jars.COORDINATES, *last)
+    identity = "|".join(map(str, parts))
     return jars_dir / f"classes-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.jsa"
 
 
 def archive_of(settings: Settings, java: Java) -> Path:
     """The archive of the engine that these settings start: of its own jars, or else the usual one where that is there, for a
     JVM takes one whose class path its own begins with."""
-    own, usual = (archive_path(folder, java) for folder in (jars.folder_of(settings), settings.jars_dir))
+    own = archive_path(jars.folder_of(settings), java, jars.S3 if settings.reads_s3 else ())
+    usual = archive_path(settings.jars_dir, java)
     return usual if usual.exists() and not own.exists() else own
 
 

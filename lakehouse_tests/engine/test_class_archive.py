@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.engine import class_archive
-from lakehouse.engine.jars import S3_FOLDER
+from lakehouse.engine.jars import S3, S3_FOLDER
 from lakehouse.engine.java import Java
 from lakehouse.settings import Settings
 
@@ -23,7 +23,7 @@ def test_with_an_object_store_the_usual_archive_serves_until_there_is_its_own(tm
     local = Settings(home=tmp_path, jars=tmp_path)
     with_s3 = Settings(home=tmp_path, jars=tmp_path, landing="s3://bucket/in")
     usual = class_archive.archive_path(tmp_path, JAVA)
-    own = class_archive.archive_path(tmp_path / S3_FOLDER, JAVA)
+    own = class_archive.archive_path(tmp_path / S3_FOLDER, JAVA, S3)
     assert class_archive.archive_of(local, JAVA) == usual
     assert class_archive.archive_of(with_s3, JAVA) == own
     usual.touch()
