@@ -24,7 +24,7 @@ S3 = (
 S3_FOLDER = "s3"
 _NOT_OF_S3 = (
     "com.amazonaws:aws-java-sdk-bundle",
-    # Spark has these itself; another version before its own on the class path would break it.
+    # Spark has these itself, and its own come first on the class path.
     *("org.apache.httpcomponents:httpclient", "org.apache.httpcomponents:httpcore", "joda-time:joda-time"),
     *("commons-logging:commons-logging", "commons-codec:commons-codec", "com.amazon.ion:ion-java"),
     *("software.amazon.ion:ion-java", "com.fasterxml.jackson.dataformat:jackson-dataformat-cbor"),

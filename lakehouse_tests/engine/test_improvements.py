@@ -10,7 +10,8 @@ import pytest
 from lakehouse.settings import settings
 
 ENGINE = """
-import json, sys
+import json
+import sys
 from pathlib import Path
 from lakehouse.engine import config, jars, java, server
 from lakehouse.settings import Settings
@@ -23,11 +24,11 @@ server.prepare_environment(here.engine_dir, found)
 spark, jvm = server.start_spark(config.spark_conf(here, config.this_machine(), jars.resolved(jars_dir)))
 server.quicken(spark)
 spark.range(3).write.format("delta").save(str(home / "table"))
-files = spark.read.format("delta").load(str(home / "table")).count()
+rows = spark.read.format("delta").load(str(home / "table")).count()
 conf = spark._jsc.hadoopConfiguration()
 formatter = spark._jvm.java.lang.Class.forName("org.apache.spark.sql.catalyst.expressions.codegen.CodeFormatter$")
 print(json.dumps({
-    "rows": files,
+    "rows": rows,
     "of yarn": conf.getPropsWithPrefix("yarn.").size(),
     "origin": conf.getPropertySources("fs.defaultFS") is not None,
     "files by": conf.get("fs.file.impl"),

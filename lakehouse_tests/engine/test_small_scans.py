@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -105,22 +106,27 @@ def test_after_every_change_the_rows_are_those_that_it_leaves(spark: Any, schema
             (log / f"{version:020d}.crc").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize(("files", "bytes_a_row"), [(51, 1), (2, MIB * 1024**2 // 1000)])  # Delta lists fifty files
+@pytest.mark.parametrize(("files", "rows", "hashes"), [(51, 51, 0), (2, 1100, 300)])  # Delta lists fifty files
 def test_a_table_of_many_or_large_files_is_read_by_their_statistics(
-    spark: Any, schema: str, files: int, bytes_a_row: int
+    spark: Any, schema: str, files: int, rows: int, hashes: int
 ) -> None:
-    table, rows = f"{schema}.many", 51 if files == 51 else 1100
+    def name(key: int) -> str:
+        return str(key) + "".join(sha256(f"{key} {n}".encode()).hexdigest() for n in range(hashes))
+
+    table = f"{schema}.many"
     _create(spark, table)
-    random_text = f"array_join(transform(sequence(1, {-(-bytes_a_row // 36)}), n -> uuid()), '') as name"
-    parts = spark.range(rows).selectExpr("id", random_text).repartitionByRange(files, "id")
+    numbers = f"slice(sequence(0, {hashes}), 1, {hashes})"
+    named = f"id || array_join(transform({numbers}, n -> sha2(id || ' ' || n, 256)), '') as name"
+    parts = spark.range(rows).selectExpr("id", named).repartitionByRange(files, "id")
     parts.write.format("delta").mode("append").saveAsTable(table)
     written = list(_log(schema, "many").parent.glob("*.parquet"))
     assert len(written) == files
-    assert len(_rows(spark.table(table))) == rows
+    assert files > 50 or sum(path.stat().st_size for path in written) > MIB * 1024**2
+    assert _rows(spark.table(table)) == {n: name(n) for n in range(rows)}
     for path in written:
         if 7 not in parquet.read_table(path, columns=["id"]).to_pydict()["id"]:
             path.unlink()
-    assert len(_rows(spark.table(table).where("id = 7"))) == 1  # looks into no file but one
+    assert _rows(spark.table(table).where("id = 7")) == {7: name(7)}  # looks into no file but one
 
 
 def _drawn(chance: random.Random, table: str, history: dict[int, Rows]) -> Change:
