@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Heap of the embedded engine, such as `3g`. Default: a quarter of the machine, between 1 and 3 GiB."""
     engine_cores: int | None = None
     """Cores of the embedded engine. Default: all that this process may use."""
+    engine_java_options: str = ""
+    """More flags of the embedded engine's JVM, separated by blanks, after ours: the last of two that contradict counts."""
     engine_idle_minutes: float = 30
     """The embedded engine stops by itself after so many minutes without a query."""
     step_minutes: float = Field(default=360, gt=0)

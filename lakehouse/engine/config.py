@@ -46,8 +46,9 @@ def cores(settings: Settings, machine: Machine) -> int:
     return settings.engine_cores or machine.cores
 
 
-def java_options(engine_dir: Path) -> list[str]:
-    """JVM flags of the engine."""
+def java_options(settings: Settings) -> list[str]:
+    """JVM flags of the engine: ours, then those that are set."""
+    engine_dir = settings.engine_dir
     return [
         "-Duser.timezone=UTC",  # dates and timestamps must not depend on where the machine stands
         "-Dfile.encoding=UTF-8",  # nor text on the machine's locale
@@ -67,17 +68,18 @@ def java_options(engine_dir: Path) -> list[str]:
         "-XX:Tier4BackEdgeThreshold=640000",
         "-XX:ReservedCodeCacheSize=384m",
         "-Xss4m",  # deep plans (many columns, long CASE chains) overflow the default stack
+        *settings.engine_java_options.split(),
     ]
 
 
 def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[str, str]:
     """The whole configuration of the embedded engine. Pure: writes nothing, reads nothing but its arguments."""
-    engine_dir, count = settings.engine_dir, cores(settings, machine)
+    count = cores(settings, machine)
     return {
         "spark.app.name": "lakehouse",
         "spark.master": f"local[{count}]",
         "spark.driver.memory": heap(settings, machine),
-        "spark.driver.extraJavaOptions": " ".join(java_options(engine_dir)),
+        "spark.driver.extraJavaOptions": " ".join(java_options(settings)),
         # On the class path rather than in spark.jars: nothing is copied at start and no resolver runs.
         "spark.driver.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
         # -- nobody else gets in: every port of Spark's own stays on the loopback

@@ -27,6 +27,8 @@ _HINTS = (
     ("unresolved dependency", "Spark's jars cannot be downloaded: check the network, or set LAKEHOUSE_JARS."),
     ("Could not reserve enough space", "The machine has too little memory: set LAKEHOUSE_ENGINE_MEMORY lower."),
     ("Invalid maximum heap size", "LAKEHOUSE_ENGINE_MEMORY must be such as 2g."),
+    ("Could not create the Java Virtual Machine", "Java refuses a flag of LAKEHOUSE_ENGINE_JAVA_OPTIONS."),
+    ("specify max heap(Xmx)", "LAKEHOUSE_ENGINE_JAVA_OPTIONS may not set the heap: LAKEHOUSE_ENGINE_MEMORY does."),
     ("Address already in use", "A port is taken: run `lakehouse engine stop` and try again."),
     ("Permission denied", "The engine may not write its folder: check the owner of LAKEHOUSE_HOME."),
 )
@@ -193,8 +195,10 @@ def _launch(settings: Settings) -> Record:
 
 def _failure(settings: Settings, problem: str) -> EngineError:
     last = logs(settings, 15)
-    text = "\n".join(last)
-    hint = next((hint for needle, hint in _HINTS if needle in text), None)
+    # What the JVM said before it ended stands above the traceback of whoever waited for it.
+    said = [*_tail(out_path(settings), 200), *last]
+    cause, hint = next(((line, hint) for needle, hint in _HINTS for line in said if needle in line), ("", None))
+    text = "\n".join(last if hint is None or cause in last else [cause[:200], "…", *last])
     # What a hint asks a person to do, no second try does.
     return EngineError(problem, f"{hint or 'Look at `lakehouse engine logs`.'} Its last words:\n{text}", hint is None)
 

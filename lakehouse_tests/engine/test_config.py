@@ -13,7 +13,7 @@ SMALL = Machine(memory_bytes=8 * GIB, cores=2)
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", jars=tmp_path / "jars", engine_memory=None)
+    return Settings(home=tmp_path / "home", jars=tmp_path / "jars", engine_memory=None, engine_java_options="")
 
 
 @pytest.mark.parametrize(("gib", "expected"), [(2, "1024m"), (8, "2048m"), (24, "3072m"), (256, "3072m")])
@@ -25,6 +25,12 @@ def test_a_heap_that_is_set_is_taken_as_it_is(here: Settings) -> None:
     assert heap(here.model_copy(update={"engine_memory": "12g"}), SMALL) == "12g"
 
 
+def test_flags_that_are_set_come_last_for_the_jvm_takes_the_last_of_two(here: Settings) -> None:
+    flags = " -XX:TieredStopAtLevel=1  -XX:ReservedCodeCacheSize=64m "
+    more = java_options(here.model_copy(update={"engine_java_options": flags}))
+    assert more == [*java_options(here), "-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=64m"]
+
+
 def test_partitions_follow_the_cores(here: Settings) -> None:
     conf = spark_conf(here, Machine(8 * GIB, 6), [])
     assert conf["spark.master"] == "local[6]"
@@ -34,7 +40,7 @@ def test_partitions_follow_the_cores(here: Settings) -> None:
 
 def test_every_path_lies_under_the_home_or_the_jars(here: Settings, tmp_path: Path) -> None:
     conf = spark_conf(here, SMALL, [tmp_path / "jars" / "a.jar"])
-    text = " ".join([*conf.values(), *java_options(here.engine_dir), log4j_properties(here.engine_dir)])
+    text = " ".join([*conf.values(), *java_options(here), log4j_properties(here.engine_dir)])
     paths = re.findall(r"(?<![\w.])/[\w./-]+", text)
     assert len(paths) > 8
     assert [path for path in paths if not path.startswith(str(tmp_path))] == []

@@ -42,8 +42,6 @@ class Home:
             **os.environ,
             "LAKEHOUSE_HOME": str(home),
             "LAKEHOUSE_ENGINE_MEMORY": "1g",
-            # Half of what an engine that lives for so few queries does is compiling: the quick compiler alone is enough.
-            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
         }
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
