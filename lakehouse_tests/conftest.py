@@ -32,11 +32,6 @@ _PLACES = {
 last those that kill engines and close sessions, which the others share."""
 
 
-SHORT_LIVED = "-XX:TieredStopAtLevel=1"
-"""A test's engine lives for minutes and sees few rows: what the JVM's second compiler makes quicker comes too late for it
-and costs a fifth of its CPU. Users have both compilers."""
-
-
 @pytest.fixture(scope="session", autouse=True)
 def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A throwaway LAKEHOUSE_HOME for the whole run; the jars alone are shared with the checkout's own home."""
@@ -45,9 +40,13 @@ def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LAKEHOUSE_JARS", os.environ.get("LAKEHOUSE_JARS", str(PROJECT / ".lakehouse" / "jars")))
         patch.setenv("LAKEHOUSE_HOME", str(home))
         patch.setenv("LAKEHOUSE_ENGINE_MEMORY", "1500m")
-        patch.setenv("LAKEHOUSE_ENGINE_JAVA_OPTIONS", SHORT_LIVED)
         patch.setenv("LAKEHOUSE_ENGINE_IDLE_MINUTES", "5")  # should this run be killed, its engine ends soon after
-        for name in ("LAKEHOUSE_SPARK_REMOTE", "LAKEHOUSE_STORAGE", "LAKEHOUSE_LANDING"):
+        for name in (
+            "LAKEHOUSE_SPARK_REMOTE",
+            "LAKEHOUSE_STORAGE",
+            "LAKEHOUSE_LANDING",
+            "LAKEHOUSE_ENGINE_JAVA_OPTIONS",
+        ):
             patch.delenv(name, raising=False)
         settings.cache_clear()
         yield home

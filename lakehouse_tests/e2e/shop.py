@@ -34,7 +34,6 @@ class Shop:
             "DAGSTER_HOME": str(home / "dagster"),
             "LAKEHOUSE_JARS": jars,
             "LAKEHOUSE_ENGINE_MEMORY": "1g",
-            "LAKEHOUSE_ENGINE_JAVA_OPTIONS": os.environ.get("LAKEHOUSE_ENGINE_JAVA_OPTIONS", ""),
             "LAKEHOUSE_CONTRACTS": str(home / "contracts"),
             "PYTHONPATH": str(PROJECT),
             **own,
