@@ -47,7 +47,10 @@ def prepare(settings: Settings) -> str:
     if archive.exists() and _are_fetched(settings):
         return f"Nothing to do: jars and class archive are in {place}."
     home = Path(tempfile.mkdtemp(prefix="lakehouse-prepare-"))
+    # Whoever asks each thing once needs no second compiler: 60 s of CPU instead of 74.
+    flags = f"{settings.engine_java_options} -XX:TieredStopAtLevel=1"
     own = settings.model_copy(update={"home": home, "jars": settings.jars_dir, "storage": None, "spark_remote": None})
+    own = own.model_copy(update={"engine_java_options": flags})
     if settings.reads_s3:
         own = own.model_copy(update={"landing": "s3a://unused"})
     try:

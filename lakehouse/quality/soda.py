@@ -18,8 +18,7 @@ _ROW_CAP = 10_001
 _PROBLEM_LENGTH = 600
 """Of what Soda and Spark say of a query that failed, the rest is the plan of all its checks."""
 
-_one_scan_at_a_time = threading.Lock()
-"""Soda's log is one for the process and every new scan resets it, so scans must not overlap."""
+_of_thread = threading.local()
 
 
 class _EagerFrame:
@@ -90,11 +89,21 @@ def _scan_class() -> type:
 
     ConfigHelper.get_instance(str(Path(__file__).with_name("soda_config.yml")))
     from soda.common import env_helper
+    from soda.common.logs import Logs
     from soda.scan import Scan
 
+    # Soda's log is one for the process, and every new scan empties it: of two at once, each gets one of its own.
+    Logs.__new__ = _logs_of_thread
     # Soda would read a `.env` file of any folder above its own, and let it win over the environment of the process.
     env_helper.load_dotenv = lambda **_: False
     return Scan
+
+
+def _logs_of_thread(of: type, logger: Any = None) -> Any:
+    if not hasattr(_of_thread, "logs"):
+        _of_thread.logs = object.__new__(of)
+        _of_thread.logs._initialize()
+    return _of_thread.logs
 
 
 def judged(
@@ -144,17 +153,16 @@ def _scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]
     # With it, the query is of aggregates and has one row, also where all that is asked for are subqueries.
     anchor = judged("_rows", "count(*)", ">= 0")
     document = {f"checks for {dataset}": [*checks.values(), anchor]}
-    with _one_scan_at_a_time:
-        runner = _scan_class()()
-        runner.set_data_source_name("lakehouse")
-        runner.add_spark_session(_EagerSession(spark), data_source_name="lakehouse")
-        runner.add_sodacl_yaml_str(yaml.safe_dump(document, sort_keys=False, width=10_000))
-        runner._configuration.samples_limit = 0  # records that break a rule are shown from the quarantine, masked
-        source = runner._data_source_manager.get_data_source("lakehouse")
-        source.get_max_aggregation_fields = lambda: len(checks) + 1  # beyond 50 it would read the data once more
-        runner.execute()
-        found = {check.name: check for check in runner._checks}  # its results as a document take as long as the rest
-        problems = (runner.get_error_logs_text() or "it measured nothing")[:_PROBLEM_LENGTH]
+    runner = _scan_class()()
+    runner.set_data_source_name("lakehouse")
+    runner.add_spark_session(_EagerSession(spark), data_source_name="lakehouse")
+    runner.add_sodacl_yaml_str(yaml.safe_dump(document, sort_keys=False, width=10_000))
+    runner._configuration.samples_limit = 0  # records that break a rule are shown from the quarantine, masked
+    source = runner._data_source_manager.get_data_source("lakehouse")
+    source.get_max_aggregation_fields = lambda: len(checks) + 1  # beyond 50 it would read the data once more
+    runner.execute()
+    found = {check.name: check for check in runner._checks}  # its results as a document take as long as the rest
+    problems = (runner.get_error_logs_text() or "it measured nothing")[:_PROBLEM_LENGTH]
     return {name: _measured(found.get(name), problems) for name in checks}
 
 

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -63,6 +63,7 @@ MISSING_AT_LEAST = 10
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
 """Checks that may read whole tables."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+_Samples = Mapping[str, Sequence[Mapping[str, Any]]]
 _REASONS = (
     "case when _unreadable is not null then array(_unreadable) "
     f"when _refused = '{TOO_LATE}' then array('{TOO_LATE}') else _violations end"
@@ -223,22 +224,35 @@ def _refine(
             announced = _announced(parsed, contract, previous)
         events, others, within = _classify(stage, parsed, contract, held, days, last_day, announced, small)
         classified = stage("classified", events)
-        with small():
+        watched = None
+        is_watched = contract.anomalies.severity and (sent is None or since is None)
+        watch = partial(profiling.watch, spark, storage, contract, parsed, since, newest, arrivals)
+
+        def counted() -> tuple[dict[str, int], int, str | None, float, _Samples]:
+            """What is in the batch, when that was known, and some of what it refuses."""
             counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
-        audit_began = time.monotonic()
+            is_known_at = time.monotonic()
+            is_any = any(counts[name] for name in ledger.REFUSED)
+            return counts, rows_deleted, watermark, is_known_at, _samples(parsed, contract) if is_any else {}
+
+        with small():
+            if is_watched and landed <= INTERPRETED_UP_TO:  # a larger batch keeps all cores busy with either
+                (counts, rows_deleted, watermark, audit_began, samples), watched = _at_once(counted, watch)
+            else:
+                counts, rows_deleted, watermark, audit_began, samples = counted()
         with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
             results = _audit(spark, contract, parsed, classified, silver_tables, landed, newest, counts)
-            results = _with_samples(results, parsed, contract)
+            results = [replace(one, samples=tuple(samples.get(one.name, ()))) for one in results]
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
         if contract.delivery == "snapshot":
             before = None if last is None or asked else spark.table(contract.state_table)
             results.append(_completeness(contract, before, classified, since is None, rows_deleted, newest))
         results = scored(contract, results, landed, newest)
-        watched = None
-        if contract.anomalies.severity and (sent is None or since is None):
+        if is_watched and watched is None:
             with small():
-                watched = profiling.watch(spark, storage, contract, parsed, since, newest, arrivals)
+                watched = watch()
+        if watched is not None:
             results.append(watched.result)
         audit_seconds = round(time.monotonic() - audit_began, 3)
         if sent is not None and since is not None:
@@ -324,10 +338,9 @@ def _refine(
     )
 
 
-def _at_once(*steps: Callable[[], Any]) -> None:
+def _at_once(*steps: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(steps)) as pool:
-        for ended in [pool.submit(step) for step in steps]:
-            ended.result()
+        return [ended.result() for ended in [pool.submit(step) for step in steps]]
 
 
 def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dict[str, Any]]:
@@ -694,11 +707,8 @@ def _audit(
     return results
 
 
-def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contract) -> list[CheckResult]:
-    """Adds a few records, masked, to the results of row rules that something broke."""
-    broken = {result.name for result in results if result.kind == "rule" and result.value}
-    if not broken and not any(result.value for result in results if result.name == "quarantine_rate"):
-        return results
+def _samples(parsed: DataFrame, contract: Contract) -> _Samples:
+    """A few of the records that are refused, masked, by the check that they break."""
     reasons = "if(_unreadable is not null, array('quarantine_rate'), _violations)"
     rows = (
         parsed.where("_refused is not null")
@@ -718,7 +728,7 @@ def _with_samples(results: list[CheckResult], parsed: DataFrame, contract: Contr
         samples.setdefault(row["rule"], []).append(
             {"file": row["file"], "position": row["position"], "reasons": row["reasons"], "record": row["record"]}
         )
-    return [replace(result, samples=tuple(samples.get(result.name, ()))) for result in results]
+    return samples
 
 
 def _commit_quarantine(

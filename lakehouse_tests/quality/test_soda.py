@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
@@ -35,9 +36,13 @@ class Engine:
 
     def __init__(self, **values: Any) -> None:
         self.values, self.asked, self.runs, self.is_gone = values, list[str](), 0, False
+        self.meeting: threading.Barrier | None = None
+        """Where queries wait for each other before any is answered."""
 
     def query(self, _: Any, text: str) -> Frame:
         self.asked.append(text)
+        if self.meeting:
+            self.meeting.wait(timeout=30)
         found = {f"m_{name}": self.values.get(name, 0) for name in re.findall(r" as m_(\w+)", text)}
         for value in found.values():
             if isinstance(value, Exception):
@@ -143,9 +148,10 @@ def test_conditions_warn_and_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [measured.outcome for measured in scan(session, "rows", checks).values()] == ["pass", "warn", "fail"]
 
 
-def test_scans_of_several_threads_do_not_mix_what_they_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scans_of_several_threads_go_on_at_once_and_do_not_mix_what_they_found(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(**{f"bad{n}": ValueError(f"fault {n}") for n in range(6)}, **{f"good{n}": n for n in range(6)})
     monkeypatch.setattr(soda, "_query", engine.query)
+    engine.meeting = threading.Barrier(6)
     session: Any = engine
     with ThreadPoolExecutor(6) as pool:
         bad = [pool.submit(scan, session, "rows", {f"bad{n}": judged(f"bad{n}", "x", "= 1")}) for n in range(6)]
