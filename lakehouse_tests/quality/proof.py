@@ -242,22 +242,22 @@ def _answers(spark: Any, staged: DataFrame, query: str, cases: Mapping[str, Batc
         for row in frame.groupBy("_case").agg(*columns).collect():
             found[row["_case"]] |= {name: row[name] for name in expressions}
     texts = []
+    readable.createOrReplaceTempView("proof_readable")
     for n, (name, batch) in enumerate(cases.items()):
-        rows, whole = readable.where(F.col("_case") == name), readable.where("_case = 'clean'")
-        rows.createOrReplaceTempView(f"proof_{n}")
-        (whole if batch.only_parsed else rows).createOrReplaceTempView(f"proof_{n}_folded")
+        rows, folded = (
+            f"(select * from proof_readable where _case = {literal(of)})"
+            for of in (name, "clean" if batch.only_parsed else name)
+        )
         for metric, text in subqueries.items():
             if name == "clean" or _reads(text, batch):
-                own = f"select {text}\n as value, count(*) as n from proof_case".replace("proof_case", f"proof_{n}")
+                own = f"select {text}\n as value, count(*) as n from proof_case"
+                own = own.replace("proof_case_folded", folded).replace("proof_case", rows)
                 texts.append(f"select {n} as n, '{metric}' as metric, cast(value as double) as value from ({own})")
     names = list(cases)
     measured = spark.sql(" union all ".join(texts)).collect() if texts else []
     for row in sorted(measured, key=lambda row: row["n"]):
         found[names[row["n"]]][row["metric"]] = row["value"]
     of_clean = {metric: found["clean"][metric] for metric in subqueries}
-    for n in range(len(names)):
-        spark.catalog.dropTempView(f"proof_{n}")
-        spark.catalog.dropTempView(f"proof_{n}_folded")
     return {name: of_clean | values for name, values in found.items()}
 
 

@@ -107,14 +107,18 @@ _KEPT = "filter(split(kept, ','), x -> x <> '') as _kept"
 KEYS = ("k", "part")
 
 
-def _sent(spark: Any, rows: Sequence[tuple[Any, ...]], shape: dict[str, str]) -> Any:
+def _viewed(spark: Any, rows: Sequence[tuple[Any, ...]], shape: dict[str, str]) -> Any:
     """Rows as a frame: by way of pandas, which takes a tenth of the time that rows take, and of a view, so that no
     query sends them again."""
     frame = pd.DataFrame(rows, columns=list(shape), dtype=object)
     schema = ", ".join(f"{name} {kind}" for name, kind in shape.items())
     view = f"folding_{'_'.join(shape)}"
     spark.createDataFrame(frame, schema).createOrReplaceTempView(view)
-    return spark.table(view).selectExpr("*", _SEQUENCE, _KEPT).drop("at", "tie", "kept")
+    return spark.table(view)
+
+
+def _sent(spark: Any, rows: Sequence[tuple[Any, ...]], shape: dict[str, str]) -> Any:
+    return _viewed(spark, rows, shape).selectExpr("*", _SEQUENCE, _KEPT).drop("at", "tie", "kept")
 
 
 def _received(frame: Any) -> Iterator[Row]:
@@ -157,12 +161,10 @@ def _frame(spark: Any, cases: Sequence[Case], number: int, mode: Mode) -> Any:
 
 def _truncates(spark: Any, known: Sequence[set[Event]], new: Sequence[set[Event]]) -> Any:
     rows = [
-        f"('{index}', named_struct('s0', {event.at}L, 'tie', cast({event.tie} as bigint)), date'{DAY}', "
-        f"{str(event in new[index]).lower()})"
-        for index, events in enumerate(known)
-        for event in events
+        (str(index), event.at, event.tie, event in new[index]) for index, events in enumerate(known) for event in events
     ]
-    return spark.sql(f"select * from values {', '.join(rows)} as t(k, _sequence, _arrived_on, _is_new)")
+    sent = _viewed(spark, rows, {"k": "string", "at": "bigint", "tie": "bigint", "_is_new": "boolean"})
+    return sent.selectExpr("k", _SEQUENCE, f"date'{DAY}' as _arrived_on", "_is_new")
 
 
 def fold(spark: Any, cases: Sequence[Case], mode: Mode) -> tuple[list[list[Row]], list[Counter[str]]]:
