@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     engine_cores: int | None = None
     """Cores of the embedded engine. Default: all that this process may use."""
     engine_java_options: str = ""
-    """More flags of the embedded engine's JVM, separated by blanks, after ours: the last of two that contradict counts."""
+    """More flags of the embedded engine's JVM, separated by blanks, after ours: of one that is given twice the last counts. Of
+    collectors there may be one: another one needs `-XX:-UseParallelGC` beside it."""
     engine_idle_minutes: float = 30
     """The embedded engine stops by itself after so many minutes without a query."""
     step_minutes: float = Field(default=360, gt=0)

@@ -78,7 +78,8 @@ class _Running:
 
 
 class _Workers:
-    """Threads that execute runs, each with a Spark session of its own. They end with the process: Ctrl-C waits for none."""
+    """Threads that execute runs, each with a Spark session of its own. They end with the process: Ctrl-C waits for none,
+    but for a query that a step asks beside another one."""
 
     def __init__(self, definitions: Any, instance: Any) -> None:
         self.definitions, self.instance = definitions, instance

@@ -56,6 +56,7 @@ def java_options(settings: Settings) -> list[str]:
         f"-Dlog4j2.configurationFile={engine_dir}/log4j2.properties",  # a log that is bounded
         f"-XX:ErrorFile={engine_dir}/jvm_crash.log",
         "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
+        "-XX:+DisplayVMOutputToStderr",  # where we look for why it did not start
         "-XX:+UseParallelGC",  # throughput; on two cores G1's concurrent threads take time from tasks
         "-XX:+ExitOnOutOfMemoryError",  # a half-dead engine is worse than none: the next client starts another
         "-XX:MetaspaceSize=192m",  # else the heap is collected whole whenever the classes of the first minute outgrow 21 MB

@@ -27,7 +27,11 @@ _HINTS = (
     ("unresolved dependency", "Spark's jars cannot be downloaded: check the network, or set LAKEHOUSE_JARS."),
     ("Could not reserve enough space", "The machine has too little memory: set LAKEHOUSE_ENGINE_MEMORY lower."),
     ("Invalid maximum heap size", "LAKEHOUSE_ENGINE_MEMORY must be such as 2g."),
-    ("Could not create the Java Virtual Machine", "Java refuses a flag of LAKEHOUSE_ENGINE_JAVA_OPTIONS."),
+    ("Multiple garbage collectors", "LAKEHOUSE_ENGINE_JAVA_OPTIONS must take ours back first: -XX:-UseParallelGC."),
+    (
+        "Could not create the Java Virtual Machine",
+        "Java refuses a flag of LAKEHOUSE_ENGINE_JAVA_OPTIONS (or of JAVA_TOOL_OPTIONS).",
+    ),
     ("specify max heap(Xmx)", "LAKEHOUSE_ENGINE_JAVA_OPTIONS may not set the heap: LAKEHOUSE_ENGINE_MEMORY does."),
     ("Address already in use", "A port is taken: run `lakehouse engine stop` and try again."),
     ("Permission denied", "The engine may not write its folder: check the owner of LAKEHOUSE_HOME."),
@@ -197,8 +201,9 @@ def _failure(settings: Settings, problem: str) -> EngineError:
     last = logs(settings, 15)
     # What the JVM said before it ended stands above the traceback of whoever waited for it.
     said = [*_tail(out_path(settings), 200), *last]
-    cause, hint = next(((line, hint) for needle, hint in _HINTS for line in said if needle in line), ("", None))
-    text = "\n".join(last if hint is None or cause in last else [cause[:200], "…", *last])
+    at, hint = next(((n, hint) for needle, hint in _HINTS for n, line in enumerate(said) if needle in line), (0, None))
+    cause = [line[:200] for line in said[max(at - 1, 0) : at + 1]]
+    text = "\n".join(last if hint is None or said[at] in last else [*cause, "…", *last])
     # What a hint asks a person to do, no second try does.
     return EngineError(problem, f"{hint or 'Look at `lakehouse engine logs`.'} Its last words:\n{text}", hint is None)
 

@@ -18,6 +18,8 @@ _ROW_CAP = 10_001
 _PROBLEM_LENGTH = 600
 """Of what Soda and Spark say of a query that failed, the rest is the plan of all its checks."""
 
+_one_is_made_at_a_time = threading.Lock()
+"""Soda's configuration is made by the first scan of a process, and fails where two do so at once."""
 _of_thread = threading.local()
 
 
@@ -153,7 +155,8 @@ def _scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]
     # With it, the query is of aggregates and has one row, also where all that is asked for are subqueries.
     anchor = judged("_rows", "count(*)", ">= 0")
     document = {f"checks for {dataset}": [*checks.values(), anchor]}
-    runner = _scan_class()()
+    with _one_is_made_at_a_time:
+        runner = _scan_class()()
     runner.set_data_source_name("lakehouse")
     runner.add_spark_session(_EagerSession(spark), data_source_name="lakehouse")
     runner.add_sodacl_yaml_str(yaml.safe_dump(document, sort_keys=False, width=10_000))

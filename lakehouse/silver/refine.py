@@ -711,7 +711,7 @@ def _samples(parsed: DataFrame, contract: Contract) -> _Samples:
     """A few of the records that are refused, masked, by the check that they break."""
     reasons = "if(_unreadable is not null, array('quarantine_rate'), _violations)"
     rows = (
-        parsed.where("_refused is not null")
+        parsed.where(f"_refused is not null and not (_unreadable <=> '{BATCH_REJECTED}')")
         .selectExpr(
             f"explode({reasons}) as rule",
             f"left({masked_record(contract, '_record', '_refused')}, 300) as record",

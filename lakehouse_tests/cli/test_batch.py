@@ -158,7 +158,9 @@ def test_a_rejected_batch_is_refused_until_that_is_taken_back(shop: Any) -> None
     assert "puts its 2 record(s) into quarantine" in call(
         "reject", table, number, "--note", "a test file", "--by", "ann"
     )
-    assert counts(shop.refine()) == {"rejected": 2}
+    rejected = shop.refine()
+    assert counts(rejected) == {"rejected": 2}
+    assert not any(check.samples for check in rejected.checks), "nothing of it breaks a rule"
     assert f"Batch {number} was rejected by ann" in call("show", table)
     assert {tuple(reasons) for _, reasons, _ in shop.quarantine()} == {(BATCH_REJECTED,)}
     assert shop.take(THIRD, "c", [{"id": "4", "status": "new"}]) == {"applied": 1}

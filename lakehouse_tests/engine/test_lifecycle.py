@@ -18,31 +18,44 @@ def test_no_java_is_said_before_anything_is_started(tmp_path: Path) -> None:
     assert not lifecycle.out_path(here).exists()
 
 
+@pytest.mark.parametrize("lines", [0, 70], ids=["last", "above a traceback, or spark-submit's usage"])
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
         ("java.io.IOException: No space left on device", "free some space"),
         ("unresolved dependency: io.delta#delta-spark", "LAKEHOUSE_JARS"),
         ("Invalid maximum heap size: -Xmxplenty", "LAKEHOUSE_ENGINE_MEMORY must be"),
-        ("Error: Could not create the Java Virtual Machine.", "a flag of LAKEHOUSE_ENGINE_JAVA_OPTIONS"),
+        ("Bad flag\nError: Could not create the Java Virtual Machine.", "a flag of LAKEHOUSE_ENGINE_JAVA_OPTIONS"),
+        ("Multiple garbage collectors selected", "-XX:-UseParallelGC"),
         ("Not allowed to specify max heap(Xmx) memory", "LAKEHOUSE_ENGINE_JAVA_OPTIONS may not set the heap"),
-        ("something new", "lakehouse engine logs"),
     ],
 )
 def test_an_engine_that_dies_while_starting_leaves_its_last_words_and_a_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, remedy: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, remedy: str, lines: int
 ) -> None:
+    said = said_of_an_engine_that_dies(tmp_path, monkeypatch, words, lines)
+    assert "exit code 9" in said
+    assert said.count(words) == 1
+    assert remedy in said
+
+
+def test_of_what_nobody_knows_the_last_words_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = said_of_an_engine_that_dies(tmp_path, monkeypatch, "something new", 0)
+    assert "exit code 9" in said
+    assert "something new" in said
+    assert "lakehouse engine logs" in said
+
+
+def said_of_an_engine_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, lines: int) -> str:
+    """What is said of one that says these words and then as many lines."""
     here = Settings(home=tmp_path)
     program = tmp_path / "fails"
-    lines = 70 if remedy != "lakehouse engine logs" else 0  # as of a traceback, or of spark-submit's usage
     program.write_text(f"#!/bin/sh\necho '{words}'\nseq {lines}\nexit 9\n")
     program.chmod(0o755)
     monkeypatch.setattr(lifecycle.sys, "executable", str(program))  # type: ignore[attr-defined]
     with pytest.raises(EngineError) as caught:
         lifecycle.start(here)
-    assert "exit code 9" in str(caught.value)
-    assert words in str(caught.value)
-    assert remedy in str(caught.value)
+    return str(caught.value)
 
 
 def test_a_remote_that_does_not_answer_is_named_without_its_token() -> None:

@@ -154,8 +154,11 @@ def test_scans_of_several_threads_go_on_at_once_and_do_not_mix_what_they_found(m
     engine.meeting = threading.Barrier(6)
     session: Any = engine
     with ThreadPoolExecutor(6) as pool:
-        bad = [pool.submit(scan, session, "rows", {f"bad{n}": judged(f"bad{n}", "x", "= 1")}) for n in range(6)]
-        good = [pool.submit(scan, session, "rows", {f"good{n}": judged(f"good{n}", "x", f"= {n}")}) for n in range(6)]
+        asked = [
+            [pool.submit(scan, session, "rows", {name: judged(name, "x", f"= {value}")}) for name, value in of]
+            for of in ((("bad" + str(n), 1), ("good" + str(n), n)) for n in range(6))
+        ]
+    bad, good = zip(*asked, strict=True)
     for n in range(6):
         assert (good[n].result()[f"good{n}"].outcome, good[n].result()[f"good{n}"].value) == ("pass", n)
         problem = str(bad[n].result()[f"bad{n}"].problem)
