@@ -49,8 +49,15 @@ def prepare(settings: Settings) -> str:
     home = Path(tempfile.mkdtemp(prefix="lakehouse-prepare-"))
     # Whoever asks each thing once needs no second compiler: 60 s of CPU instead of 74.
     flags = f"{settings.engine_java_options} -XX:TieredStopAtLevel=1"
-    own = settings.model_copy(update={"home": home, "jars": settings.jars_dir, "storage": None, "spark_remote": None})
-    own = own.model_copy(update={"engine_java_options": flags})
+    own = settings.model_copy(
+        update={
+            "home": home,
+            "jars": settings.jars_dir,
+            "storage": None,
+            "spark_remote": None,
+            "engine_java_options": flags,
+        }
+    )
     if settings.reads_s3:
         own = own.model_copy(update={"landing": "s3a://unused"})
     try:

@@ -224,9 +224,6 @@ def _refine(
             announced = _announced(parsed, contract, previous)
         events, others, within = _classify(stage, parsed, contract, held, days, last_day, announced, small)
         classified = stage("classified", events)
-        watched = None
-        is_watched = contract.anomalies.severity and (sent is None or since is None)
-        watch = partial(profiling.watch, spark, storage, contract, parsed, since, newest, arrivals)
 
         def counted() -> tuple[dict[str, int], int, str | None, float, _Samples]:
             """What is in the batch, when that was known, and some of what it refuses."""
@@ -235,11 +232,15 @@ def _refine(
             is_any = any(counts[name] for name in ledger.REFUSED)
             return counts, rows_deleted, watermark, is_known_at, _samples(parsed, contract) if is_any else {}
 
+        def watch() -> profiling.Watched | None:
+            if not contract.anomalies.severity or (sent is not None and since is not None):
+                return None
+            return profiling.watch(spark, storage, contract, parsed, since, newest, arrivals)
+
+        # A larger batch keeps all cores busy with either.
+        take = _at_once if landed <= INTERPRETED_UP_TO else _in_turn
         with small():
-            if is_watched and landed <= INTERPRETED_UP_TO:  # a larger batch keeps all cores busy with either
-                (counts, rows_deleted, watermark, audit_began, samples), watched = _at_once(counted, watch)
-            else:
-                counts, rows_deleted, watermark, audit_began, samples = counted()
+            (counts, rows_deleted, watermark, audit_began, samples), watched = take(counted, watch)
         with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
             results = _audit(spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = [replace(one, samples=tuple(samples.get(one.name, ()))) for one in results]
@@ -249,9 +250,6 @@ def _refine(
             before = None if last is None or asked else spark.table(contract.state_table)
             results.append(_completeness(contract, before, classified, since is None, rows_deleted, newest))
         results = scored(contract, results, landed, newest)
-        if is_watched and watched is None:
-            with small():
-                watched = watch()
         if watched is not None:
             results.append(watched.result)
         audit_seconds = round(time.monotonic() - audit_began, 3)
@@ -341,6 +339,10 @@ def _refine(
 def _at_once(*steps: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(steps)) as pool:
         return [ended.result() for ended in [pool.submit(step) for step in steps]]
+
+
+def _in_turn(*steps: Callable[[], Any]) -> list[Any]:
+    return [step() for step in steps]
 
 
 def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dict[str, Any]]:

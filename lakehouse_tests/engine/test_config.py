@@ -13,7 +13,7 @@ SMALL = Machine(memory_bytes=8 * GIB, cores=2)
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", jars=tmp_path / "jars", engine_memory=None, engine_java_options="")
+    return Settings(home=tmp_path / "home", jars=tmp_path / "jars", engine_memory=None)
 
 
 @pytest.mark.parametrize(("gib", "expected"), [(2, "1024m"), (8, "2048m"), (24, "3072m"), (256, "3072m")])
