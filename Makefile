@@ -46,7 +46,7 @@ prepare: setup ## Spark's jars and class archive, which engines start faster wit
 
 test: setup ## Lint, types, import contracts, and all tests
 	LAKEHOUSE_JARS="$${LAKEHOUSE_JARS:-$(CURDIR)/.lakehouse/jars}" $(MAKE) --no-print-directory -j2 lint prepare
-	$(BIN)/pytest -q --durations=15 --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q --durations=15 --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 unit: setup ## The tests that need no Spark
 	$(BIN)/pytest -q -m "not engine and not e2e and not soak and not datacontract"

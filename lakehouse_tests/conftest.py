@@ -16,10 +16,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:  # whoever uses Spark has the mark, also without saying so
-        if "spark" in getattr(item, "fixturenames", ()):
+    shares = {item.path for item in items if "spark" in getattr(item, "fixturenames", ())}
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):  # whoever uses Spark has the mark, also without saying so
             item.add_marker(pytest.mark.engine)
-    items.sort(key=lambda item: next((n for part, n in _PLACES.items() if part in item.path.as_posix()), 0))
+        item.add_marker(pytest.mark.xdist_group("engine" if item.path in shares else item.path.stem))
+    items.sort(key=lambda item: (item.path not in shares, _place(item)))
+
+
+def _place(item: pytest.Item) -> int:
+    return next((number for part, number in _PLACES.items() if part in item.path.as_posix()), 0)
 
 
 _PLACES = {
@@ -28,8 +34,9 @@ _PLACES = {
     **dict.fromkeys((f"lakehouse_tests/{room}/" for room in ("silver", "cli", "dbt", "capture")), -1),
     "lakehouse_tests/engine/": 1,
 }
-"""What runs before and after the rest: first the files that take minutes, so that no worker is left with one at the end;
-last those that kill engines and close sessions, which the others share."""
+"""What runs before and after the rest. One worker has all files that use the shared engine, half of the whole: a second engine
+would have to learn all that the first one knows. First the files that take minutes, so that no worker is left with one at the
+end; of the shared engine's last those that close sessions, which the others share."""
 
 
 @pytest.fixture(scope="session", autouse=True)

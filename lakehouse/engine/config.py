@@ -54,6 +54,8 @@ def java_options(settings: Settings) -> list[str]:
         "-Dfile.encoding=UTF-8",  # nor text on the machine's locale
         f"-Djava.io.tmpdir={engine_dir}/tmp",  # shuffles (spark.local.dir follows it), native libraries, artifacts
         f"-Dlog4j2.configurationFile={engine_dir}/log4j2.properties",  # a log that is bounded
+        # Spark asks for a logger with each object that could write a line; one log is for all of them, whoever asks.
+        "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
         f"-XX:ErrorFile={engine_dir}/jvm_crash.log",
         "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
         "-XX:+DisplayVMOutputToStderr",  # where we look for why it did not start
@@ -88,6 +90,7 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",  # a port without a login, and memory for its history
         "spark.ui.showConsoleProgress": "false",  # the console is a log file
+        "spark.sql.ui.explainMode": "simple",  # each plan is described for it; the shortest way
         "spark.sql.ui.retainedExecutions": "10",  # kept even without a UI; a long life collects them
         "spark.ui.retainedJobs": "20",
         "spark.ui.retainedStages": "20",

@@ -18,6 +18,22 @@ def add_method(jvm: Any, changed: Any, source: str) -> None:
     changed.addMethod(jvm.javassist.CtNewMethod.make(source, changed))
 
 
+def add_field(jvm: Any, changed: Any, source: str) -> None:
+    changed.addField(jvm.javassist.CtField.make(source, changed))
+
+
+def method(changed: Any, name: str, arguments: Sequence[str]) -> Any:
+    """The method of that name with arguments of those types (`boolean`, `java.lang.Object`)."""
+    found = [
+        one
+        for one in changed.getDeclaredMethods(name)
+        if [kind.getName() for kind in one.getParameterTypes()] == [*arguments]
+    ]
+    if len(found) != 1:
+        raise TypeError(f"{changed.getName()} has no {name}({', '.join(arguments)})")
+    return found[0]
+
+
 def load(jvm: Any, changed: Any, neighbour: str) -> None:
     """Loads the class as it was changed, beside a class of its package and loader that is loaded without it. Fails where it is
     loaded already."""

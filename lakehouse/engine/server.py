@@ -20,19 +20,16 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from lakehouse.engine import (
-    catalog,
-    class_archive,
+from lakehouse.engine import catalog, class_archive, config, jars, kept_catalog, record, torn
+from lakehouse.engine.improvements import (
+    closures,
     code_lengths,
-    config,
-    jars,
-    kept_catalog,
+    known_formats,
     local_files,
-    record,
+    no_status,
     shared_code,
     short_conf,
     small_scans,
-    torn,
 )
 from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
@@ -126,9 +123,12 @@ def quicken(spark: Any) -> None:
 
 IMPROVEMENTS: Mapping[str, Callable[[Any], None]] = {
     "Each query asks the logs of its tables": small_scans.install,
-    "Generated code is not shared between queries": shared_code.share,
+    "Generated code is not shared between queries": shared_code.install,
     "Each file written starts a process": local_files.install,
     "Generated code is measured by regular expressions": code_lengths.install,
+    "Functions are examined before they are sent": closures.install,
+    "Records are kept of queries that nobody reads": no_status.install,
+    "Each read and write searches all libraries for its format": known_formats.install,
     "Each task reads all of Hadoop's settings": short_conf.install,
 }
 """What is without an improvement → the improvement."""

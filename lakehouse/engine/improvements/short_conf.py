@@ -1,8 +1,8 @@
 """Lets Hadoop's configuration travel short.
 
 Each query that reads or writes files sends a copy of it to each of its stages, and each task reads it: a thousand entries, half
-of them of YARN, which is not here, and for each one, compressed on its own, from which file it came. Writing it took
-8.7 ms in a young JVM, and takes a fifth of that (docs/performance.md).
+of them of YARN, which is not here, a sixth of other servers and stores, and for each one, compressed on its own, from which
+file it came. Writing it took 8.7 ms in a young JVM, and takes a fifth of that (docs/performance.md). What is not a default stays.
 """
 
 from typing import Any
@@ -15,14 +15,25 @@ package lakehouse;
 import org.apache.hadoop.conf.Configuration;
 
 public class ShortConf {
+    private static final String[] NOT_HERE = {
+        "yarn.", "mapreduce.jobhistory.", "mapreduce.reduce.", "mapreduce.shuffle.", "ipc.", "ha.", "hadoop.http.",
+        "hadoop.registry.", "hadoop.zk.", "fs.viewfs.", "fs.azure.", "fs.adl.", "fs.ftp."
+    };
+
     public static void shorten(Configuration conf) throws Exception {
         // Whoever adds defaults or says that a name is deprecated has every configuration read anew: they are loaded first.
         Class.forName("org.apache.hadoop.mapred.JobConf");
         org.apache.hadoop.fs.FileSystem.getFileSystemClass("file", conf);
         String s3 = conf.get("fs.s3a.impl", "");
         if (ShortConf.class.getClassLoader().getResource(s3.replace('.', '/') + ".class") != null) Class.forName(s3);
-        Object[] names = conf.getPropsWithPrefix("yarn.").keySet().toArray();
-        for (int i = 0; i < names.length; i++) conf.unset("yarn." + names[i]);
+        for (int area = 0; area < NOT_HERE.length; area++) {
+            Object[] names = conf.getPropsWithPrefix(NOT_HERE[area]).keySet().toArray();
+            for (int i = 0; i < names.length; i++) {
+                String name = NOT_HERE[area] + names[i];
+                String[] from = conf.getPropertySources(name);
+                if (from != null && from[from.length - 1].endsWith("-default.xml")) conf.unset(name);
+            }
+        }
         java.lang.reflect.Field origins = Configuration.class.getDeclaredField("updatingResource");
         origins.setAccessible(true);
         origins.set(conf, null);

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from lakehouse.engine.small_scans import MIB
+from lakehouse.engine.improvements.small_scans import MIB
 from lakehouse.settings import settings
 from lakehouse.storage import tables
 

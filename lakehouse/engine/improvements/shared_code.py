@@ -30,7 +30,7 @@ public class SharedCode extends org.apache.spark.util.NonFateSharingLoadingCache
 """Of Spark's own cache, less who asks. In Java 1.4's terms, which is what Janino compiles best."""
 
 
-def share(spark: Any) -> None:
+def install(spark: Any) -> None:
     """Replaces the cache of generated code of a classic session's JVM, by py4j. Idempotent.
 
     Raises what py4j raises where Spark has another cache than the one of 3.5: whatever the cause, queries run as before.
