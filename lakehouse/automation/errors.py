@@ -21,7 +21,13 @@ _KNOWN = (
     ),
     (re.compile(r"\[PARSE_SYNTAX_ERROR\]\s*(.*?)(?:\n|$)"), "The SQL cannot be read: {0}"),
     (re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\]\s*(.*?)(?:\n|$)"), "{0}"),
+    (
+        re.compile(r"stage failure: .*?\(\S+ executor driver\): (?:[\w.$]+: )?(.*?)(?:\n|$)"),
+        "A task of the query failed: {0}",
+    ),
 )
+
+_OF_JAVA = re.compile(r"\s+at [\w.$/]+\(|\s+\.\.\. \d+ more$|Driver stacktrace:$")
 
 
 def sentence(problem: BaseException) -> str:
@@ -38,10 +44,11 @@ def sentence(problem: BaseException) -> str:
 
 
 def explain(text: str) -> str:
-    """The text of an error as a sentence, where it is a known one; else its first lines."""
+    """The text of an error as a sentence, where it is a known one; else its first lines, without those that say where in Java it happened."""
     for pattern, words in _KNOWN:
         found = pattern.search(text)
         if found:
             groups = [".".join(part for part in found.groups() if part)] if found.groups() else []
             return words.format(*groups)
-    return "\n".join(text.splitlines()[:12])
+    lines = [line for line in text.splitlines() if not _OF_JAVA.match(line)]
+    return "\n".join(lines[:12])

@@ -28,6 +28,15 @@ from lakehouse.settings import Settings
             ),
             "The engine ended while it was asked something. What was committed stays: run it again",
         ),
+        (
+            RuntimeError(
+                "(org.apache.spark.SparkException) Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most "
+                "recent failure: Lost task 0.0 in stage 1.0 (TID 1) (localhost executor driver): java.lang.RuntimeException: "
+                "no such day\n\tat org.apache.spark.sql.catalyst.GeneratedClass.processNext(Unknown Source)\n"
+            ),
+            "A task of the query failed: no such day",
+        ),
+        (RuntimeError("one\n\tat java.lang.Thread.run(Thread.java:840)\n\t... 3 more\ntwo"), "one\ntwo"),
         (RuntimeError(""), "RuntimeError"),
         (RuntimeError("one\ntwo"), "one\ntwo"),
     ],
