@@ -15,6 +15,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: needs Spark, the embedded engine")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     shares = {item.path for item in items if "spark" in getattr(item, "fixturenames", ())}
     for item in items:
