@@ -3,3 +3,9 @@
 Imports point one way: settings, contracts, engine, storage, quality, bronze, silver, gold, automation,
 definitions, cli. `sample` replays a retail year as source systems and knows only settings.
 """
+
+import os
+
+# Baselines multiply small matrices, beside a Spark that has all cores busy: there NumPy's threads wait for each other, turning
+# round, many times as long as one takes for it all. It must be said before NumPy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -13,6 +13,7 @@ from lakehouse.settings import PROJECT, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: needs Spark, the embedded engine")
+    config.addinivalue_line("markers", "xdist_group(name): the tests that one worker has")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -21,8 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):  # whoever uses Spark has the mark, also without saying so
             item.add_marker(pytest.mark.engine)
-        item.add_marker(pytest.mark.xdist_group("engine" if item.path in shares else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group("engine" if item.path in shares else _file(item)))
     items.sort(key=lambda item: (item.path not in shares, _place(item)))
+
+
+def _file(item: pytest.Item) -> str:
+    return f"{item.path.parent.name}/{item.path.stem}"
 
 
 def _place(item: pytest.Item) -> int:

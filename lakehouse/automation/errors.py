@@ -1,6 +1,7 @@
 """Errors as sentences for people: what happened, and what to do."""
 
 import errno
+import itertools
 import re
 
 from pydantic import ValidationError
@@ -21,13 +22,15 @@ _KNOWN = (
     ),
     (re.compile(r"\[PARSE_SYNTAX_ERROR\]\s*(.*?)(?:\n|$)"), "The SQL cannot be read: {0}"),
     (re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\]\s*(.*?)(?:\n|$)"), "{0}"),
-    (
-        re.compile(r"stage failure: .*?\(\S+ executor driver\): (?:[\w.$]+: )?(.*?)(?:\n|$)"),
-        "A task of the query failed: {0}",
-    ),
 )
 
-_OF_JAVA = re.compile(r"\s+at [\w.$/]+\(|\s+\.\.\. \d+ more$|Driver stacktrace:$")
+_TASK = re.compile(r"stage failure: .*?\(\S+ executor driver\): ")
+_CAUSE = re.compile(r"\n\s*Caused by: ")
+_OF_JAVA = re.compile(
+    r"\s+at [\w$/@.-]+\.[\w$<>]+(\([^()]*\)|.*\.\.\.)\s*$|\s+\.\.\. \d+ more\s*$|Driver stacktrace:\s*$"
+)
+"""Where in Java it happened; Spark Connect cuts long texts off in the middle of a line."""
+_CLASS = re.compile(r"([\w$]+\.)+([\w$]+)(?=:|\s|$)")
 
 
 def sentence(problem: BaseException) -> str:
@@ -44,11 +47,34 @@ def sentence(problem: BaseException) -> str:
 
 
 def explain(text: str) -> str:
-    """The text of an error as a sentence, where it is a known one; else its first lines, without those that say where in Java it happened."""
+    """The text of an error as a sentence, where it is a known one; else its first lines, without those of Java's stack."""
     for pattern, words in _KNOWN:
         found = pattern.search(text)
         if found:
             groups = [".".join(part for part in found.groups() if part)] if found.groups() else []
             return words.format(*groups)
-    lines = [line for line in text.splitlines() if not _OF_JAVA.match(line)]
-    return "\n".join(lines[:12])
+    return _of_task(text) or "\n".join(_without_stack(text)[:12])
+
+
+def _of_task(text: str) -> str | None:
+    """What a task of a query failed of: the innermost cause, as far as it was told. None where the text is not of a task."""
+    found = _TASK.search(text)
+    if found is None:
+        return None
+    said = next(filter(None, map(_before_stack, reversed(_CAUSE.split(text[found.end() :])))), None)
+    if said is None:
+        return None
+    name = _CLASS.match(said[0])
+    if name:
+        rest = said[0][name.end() :].lstrip(": ")
+        said[0] = rest if rest.startswith("[") else said[0][name.start(2) :]
+    return "A task of the query failed: " + "\n".join(said[:12])
+
+
+def _before_stack(text: str) -> list[str]:
+    lines = itertools.takewhile(lambda line: not _OF_JAVA.match(line), text.splitlines())
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def _without_stack(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip() and not _OF_JAVA.match(line)]

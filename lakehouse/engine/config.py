@@ -90,8 +90,8 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",  # a port without a login, and memory for its history
         "spark.ui.showConsoleProgress": "false",  # the console is a log file
-        "spark.sql.ui.explainMode": "simple",  # each plan is described for it; the shortest way
-        "spark.sql.ui.retainedExecutions": "10",  # kept even without a UI; a long life collects them
+        "spark.sql.ui.explainMode": "simple",  # each plan is described for it, the shortest way
+        "spark.sql.ui.retainedExecutions": "10",  # kept even without a UI, where `no_status` cannot prevent it
         "spark.ui.retainedJobs": "20",
         "spark.ui.retainedStages": "20",
         "spark.ui.retainedTasks": "1000",

@@ -28,21 +28,48 @@ from lakehouse.settings import Settings
             ),
             "The engine ended while it was asked something. What was committed stays: run it again",
         ),
-        (
-            RuntimeError(
-                "(org.apache.spark.SparkException) Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most "
-                "recent failure: Lost task 0.0 in stage 1.0 (TID 1) (localhost executor driver): java.lang.RuntimeException: "
-                "no such day\n\tat org.apache.spark.sql.catalyst.GeneratedClass.processNext(Unknown Source)\n"
-            ),
-            "A task of the query failed: no such day",
-        ),
-        (RuntimeError("one\n\tat java.lang.Thread.run(Thread.java:840)\n\t... 3 more\ntwo"), "one\ntwo"),
         (RuntimeError(""), "RuntimeError"),
         (RuntimeError("one\ntwo"), "one\ntwo"),
     ],
 )
 def test_an_error_is_told_in_words(problem: Exception, words: str) -> None:
     assert words in sentence(problem)
+
+
+OF_TASK = (
+    "(org.apache.spark.SparkException) Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most recent failure: "
+    "Lost task 0.0 in stage 1.0 (TID 1) (localhost executor driver): "
+)
+STACK = (
+    "\n\tat org.apache.spark.sql.catalyst.expressions.GeneratedClass$Iterator.<init>(Unknown Source)"
+    "\n\tat java.base/java.lang.Thread.run(Thread.java:840)\n\t... 3 more\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            f"{OF_TASK}java.lang.RuntimeException: no such day{STACK}\nDriver stacktrace:",
+            "A task of the query failed: RuntimeException: no such day",
+        ),
+        (
+            f"{OF_TASK}org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed while writing rows to file:/x.{STACK}"
+            "Caused by: org.apache.spark.sql.delta.schema.DeltaInvariantViolationException: [DELTA_VIOLATE] CHECK id < 9 violated "
+            "by row with values:\n - id : 9\n\tat org.apache.spark.sql.delta.schema.DeltaI...",
+            "A task of the query failed: [DELTA_VIOLATE] CHECK id < 9 violated by row with values:\n - id : 9",
+        ),
+        (
+            f"{OF_TASK}java.nio.file.NoSuchFileException: /x/y{STACK}",
+            "A task of the query failed: NoSuchFileException: /x/y",
+        ),
+        (f"{OF_TASK}java.lang.NullPointerException{STACK}", "A task of the query failed: NullPointerException"),
+        (f"{OF_TASK}{STACK}", f"{OF_TASK}"),
+        (f"one\n  at position(3) of it\n\n{STACK}two", "one\n  at position(3) of it\ntwo"),
+    ],
+)
+def test_where_in_java_it_happened_is_not_told(text: str, told: str) -> None:
+    assert sentence(RuntimeError(text)).rstrip() == told.rstrip()
 
 
 def test_a_setting_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

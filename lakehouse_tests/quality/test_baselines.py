@@ -1,5 +1,8 @@
 """What is expected of a series: level, trend and weekdays, whatever incidents there were."""
 
+import os
+import subprocess
+import sys
 from math import erf, sqrt
 
 import numpy as np
@@ -83,3 +86,14 @@ def test_surprise_is_students_t_and_tends_to_the_normal() -> None:
     assert surprise(3.055, 12) == pytest.approx(0.01, rel=0.03)
     assert surprise(-4.318, 12) == pytest.approx(0.001, rel=0.03)
     assert surprise(4.318, 12, is_one_sided=True) == pytest.approx(0.0005, rel=0.03)
+
+
+def test_matrices_are_multiplied_by_one_thread() -> None:
+    """Beside a busy Spark more of them only wait for each other: 119 s of two cores instead of 7, for a season of days."""
+    multiply = "import lakehouse.quality.baselines, numpy; m = numpy.ones((500, 500)); m @ m"
+    count = "import psutil; print(psutil.Process().num_threads())"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{multiply}; {count}"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"

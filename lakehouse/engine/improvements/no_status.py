@@ -26,6 +26,10 @@ def install(spark: Any) -> None:
     Raises what py4j raises where Spark keeps it otherwise than 3.5 does, or has begun to: whatever the cause, queries run as
     before.
     """
+    context = spark._jsc.sc()
+    stores = (context.statusStore(), spark._jsparkSession.sharedState().statusStore())
+    for listener in [store.listener().get() for store in stores]:
+        context.listenerBus().removeListener(listener)
     jvm = spark._jvm
     plans = javassist.opened(jvm, _PLANS)
     plans.getDeclaredMethod("fromSparkPlan").setBody(_NO_PLAN)
@@ -35,6 +39,3 @@ def install(spark: Any) -> None:
     for name in _ADD:
         rules.getDeclaredMethod(name).setBody("{}")
     javassist.load(jvm, rules, _RULE)
-    context = spark._jsc.sc()
-    for store in (context.statusStore(), spark._jsparkSession.sharedState().statusStore()):
-        context.listenerBus().removeListener(store.listener().get())

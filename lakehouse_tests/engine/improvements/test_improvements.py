@@ -36,8 +36,8 @@ print(json.dumps({
     "rows": rows,
     "rows of parquet": spark.read.parquet(str(home / "table")).count(),
     "of yarn": conf.getPropsWithPrefix("yarn.").size(),
-    "of viewfs": conf.getPropsWithPrefix("fs.viewfs.").size(),
-    "set by hand": conf.get("ipc.client.own"),
+    "of remote calls": sorted(conf.getPropsWithPrefix("ipc.").keySet()),
+    "ftp by": conf.get("fs.ftp.impl"),
     "origin": conf.getPropertySources("fs.defaultFS") is not None,
     "files by": conf.get("fs.file.impl"),
     "formatter": [each.getName() for each in of("sql.catalyst.expressions.codegen.CodeFormatter$").getDeclaredMethods()],
@@ -61,8 +61,9 @@ def test_they_are_in_force_after_the_first_table(tmp_path: Path) -> None:
     assert not said, "an improvement is missing"
     found = json.loads(told)
     assert found["rows"] == found["rows of parquet"] == 3
-    assert found["of yarn"] == found["of viewfs"] == 0 and not found["origin"]
-    assert found["set by hand"] == "7", "what somebody set is no default"
+    assert found["of yarn"] == 0 and not found["origin"]
+    assert found["of remote calls"] == ["client.own"], "what somebody set is no default"
+    assert found["ftp by"], "nothing else names the class"
     assert found["files by"].endswith("LakehouseFiles")
     assert "withoutBlankLines" in found["formatter"]
     assert "isOfNoShell" in found["cleaner"]
