@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 HOME_DIR ?= $(or $(LAKEHOUSE_HOME),$(CURDIR)/.lakehouse)
 BIN := .venv/bin
 # Test files at once, beside each other; one worker has all that share an engine. Some 4 GB of memory apiece.
+# What fails is named with its group (`…::test_it@engine`): without that, `.venv/bin/pytest NAME` runs it alone.
 WORKERS ?= 2
 # The public linter of data contracts, in an environment of its own: it wants other lines of pydantic and ruamel.yaml.
 DATACONTRACT := .venv-datacontract

@@ -1,10 +1,11 @@
 """Errors as sentences for people: what happened, and what to do."""
 
 import errno
-import itertools
 import re
 
 from pydantic import ValidationError
+
+from lakehouse.engine.errors import of_task, without_stack
 
 _KNOWN = (
     (
@@ -23,14 +24,6 @@ _KNOWN = (
     (re.compile(r"\[PARSE_SYNTAX_ERROR\]\s*(.*?)(?:\n|$)"), "The SQL cannot be read: {0}"),
     (re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\]\s*(.*?)(?:\n|$)"), "{0}"),
 )
-
-_TASK = re.compile(r"stage failure: .*?\(\S+ executor driver\): ")
-_CAUSE = re.compile(r"\n\s*Caused by: ")
-_OF_JAVA = re.compile(
-    r"\s+at [\w$/@.-]+\.[\w$<>]+(\([^()]*\)|.*\.\.\.)\s*$|\s+\.\.\. \d+ more\s*$|Driver stacktrace:\s*$"
-)
-"""Where in Java it happened; Spark Connect cuts long texts off in the middle of a line."""
-_CLASS = re.compile(r"([\w$]+\.)+([\w$]+)(?=:|\s|$)")
 
 
 def sentence(problem: BaseException) -> str:
@@ -53,28 +46,4 @@ def explain(text: str) -> str:
         if found:
             groups = [".".join(part for part in found.groups() if part)] if found.groups() else []
             return words.format(*groups)
-    return _of_task(text) or "\n".join(_without_stack(text)[:12])
-
-
-def _of_task(text: str) -> str | None:
-    """What a task of a query failed of: the innermost cause, as far as it was told. None where the text is not of a task."""
-    found = _TASK.search(text)
-    if found is None:
-        return None
-    said = next(filter(None, map(_before_stack, reversed(_CAUSE.split(text[found.end() :])))), None)
-    if said is None:
-        return None
-    name = _CLASS.match(said[0])
-    if name:
-        rest = said[0][name.end() :].lstrip(": ")
-        said[0] = rest if rest.startswith("[") else said[0][name.start(2) :]
-    return "A task of the query failed: " + "\n".join(said[:12])
-
-
-def _before_stack(text: str) -> list[str]:
-    lines = itertools.takewhile(lambda line: not _OF_JAVA.match(line), text.splitlines())
-    return [line.rstrip() for line in lines if line.strip()]
-
-
-def _without_stack(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.strip() and not _OF_JAVA.match(line)]
+    return of_task(text) or "\n".join(without_stack(text)[:12])

@@ -17,6 +17,7 @@ from pyspark.errors import PySparkException
 from lakehouse.bronze.assets import table_schema
 from lakehouse.bronze.steps import TRANSIENT, Step, step
 from lakehouse.contracts.model import Contract
+from lakehouse.engine.errors import without_stack
 from lakehouse.engine.resource import Engine
 from lakehouse.gold import checks, failures
 from lakehouse.gold import project as dbt
@@ -399,11 +400,11 @@ def _staging(manifest: Mapping[str, Any]) -> str:
 
 
 def _reason(problem: Exception) -> str:
-    """The first lines of why a build failed: of what dbt said, where it said something (its command comes before)."""
+    """The first lines of why a build failed: of what dbt said, where it said something (its command comes before), without
+    those of Java's stack."""
     text = str(problem)
     said = text.partition("Errors parsed from dbt logs:")[2].strip() or text
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return " ".join(lines[:6])[:600]
+    return " ".join(line.strip() for line in without_stack(said)[:6])[:600]
 
 
 def _described(

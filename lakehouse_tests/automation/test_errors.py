@@ -65,6 +65,17 @@ STACK = (
         ),
         (f"{OF_TASK}java.lang.NullPointerException{STACK}", "A task of the query failed: NullPointerException"),
         (f"{OF_TASK}{STACK}", f"{OF_TASK}"),
+        (
+            f"{OF_TASK}org.apache.spark.SparkException: Encountered error while reading file file:///l/a.json.gz. Details:{STACK}"
+            f"Caused by: java.lang.RuntimeException{STACK}\tSuppressed: x.Y: late{STACK}\tCaused by: x.Z: later{STACK}"
+            f"Caused by: java.io.EOFException: Unexpected end of input stream{STACK}Caused by: org.apache.par...",
+            "A task of the query failed: Encountered error while reading file file:///l/a.json.gz: EOFException: Unexpected end of "
+            "input stream",
+        ),
+        (
+            f"Database Error in model payments\n  {OF_TASK}java.lang.RuntimeException: no such day{STACK}\tat or...",
+            "Database Error in model payments A task of the query failed: RuntimeException: no such day",
+        ),
         (f"one\n  at position(3) of it\n\n{STACK}two", "one\n  at position(3) of it\ntwo"),
     ],
 )

@@ -63,6 +63,12 @@ def test_the_reason_is_what_dbt_said_and_not_its_command() -> None:
     )
     assert _reason(problem) == "Failure in test unique_fct_orders_order_id Got 3 results"
     assert _reason(RuntimeError("the engine\ndied")) == "the engine died"
+    stack = (
+        "\n    at org.apache.spark.sql.X.run(X.scala:1)\n    at or...\n  Driver stacktrace:\n  Caused by: no such file"
+    )
+    assert _reason(RuntimeError(f"Database Error in model fct_orders{stack}")) == (
+        "Database Error in model fct_orders Caused by: no such file"
+    )
 
 
 def test_only_prod_has_a_release(lakehouse_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
