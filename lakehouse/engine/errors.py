@@ -8,7 +8,7 @@ _OF_JAVA = re.compile(
 )
 """Where in Java something happened. Spark Connect cuts long texts off in the middle of a line, with three dots."""
 _TASK = re.compile(r"stage failure: .*?\(\S+ executor driver\): ")
-_ABORTED = re.compile(r"(\([\w.$]+\) |[\w.$]+: )?Job aborted due to $")
+_ABORTED = re.compile(r"([\w.$]+: )?(\([\w.$]+\) )?Job aborted due to $")
 _CAUSE = re.compile(r"\nCaused by: ")  # what is indented was passed over on the way
 _CLASS = re.compile(r"([\w$]+\.)+([\w$]+)(?=:|\s|$)")
 _CUT = re.compile(r"[\w.$]*\.\.\.$")
@@ -43,8 +43,9 @@ def of_task(text: str) -> str | None:
         outer, inner = inner, ""
     if not outer:
         return None
+    outer = outer.removesuffix(" Details:")
     if inner and inner not in outer:
-        outer = f"{outer.removesuffix(' Details:').rstrip('.:')}: {inner}"
+        outer = f"{outer.rstrip('.:')}: {inner}"
     before = _ABORTED.sub("", text[: found.start()]).strip()
     return f"{before} A task of the query failed: {outer}".lstrip()
 

@@ -73,6 +73,10 @@ STACK = (
             "input stream",
         ),
         (
+            f"pyspark.errors.Failed: {OF_TASK}org.apache.spark.SparkException: Encountered error while reading file a.gz. Details:{STACK}",
+            "A task of the query failed: Encountered error while reading file a.gz.",
+        ),
+        (
             f"Database Error in model payments\n  {OF_TASK}java.lang.RuntimeException: no such day{STACK}\tat or...",
             "Database Error in model payments A task of the query failed: RuntimeException: no such day",
         ),
