@@ -5,7 +5,7 @@ import re
 
 from pydantic import ValidationError
 
-from lakehouse.engine.errors import of_task, without_stack
+from lakehouse.engine.spark_errors import of_task, without_stack
 
 _KNOWN = (
     (

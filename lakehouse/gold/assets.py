@@ -17,8 +17,8 @@ from pyspark.errors import PySparkException
 from lakehouse.bronze.assets import table_schema
 from lakehouse.bronze.steps import TRANSIENT, Step, step
 from lakehouse.contracts.model import Contract
-from lakehouse.engine.errors import without_stack
 from lakehouse.engine.resource import Engine
+from lakehouse.engine.spark_errors import without_stack
 from lakehouse.gold import checks, failures
 from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
