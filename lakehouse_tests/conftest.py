@@ -18,10 +18,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    shares = {item.path for item in items if "spark" in getattr(item, "fixturenames", ())}
+    users = [item for item in items if "spark" in getattr(item, "fixturenames", ())]
+    for item in users:  # whoever uses Spark has the mark, also without saying so
+        item.add_marker(pytest.mark.engine)
+    shares = {item.path for item in users}
     for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):  # whoever uses Spark has the mark, also without saying so
-            item.add_marker(pytest.mark.engine)
         item.add_marker(pytest.mark.xdist_group("engine" if item.path in shares else _file(item)))
     items.sort(key=lambda item: (item.path not in shares, _place(item)))
 

@@ -42,7 +42,7 @@ def of_task(text: str) -> str | None:
 def _before_stack(text: str) -> str:
     """What an exception says, with the name of its class where that is no class of Spark's with a message of its own."""
     lines = itertools.takewhile(lambda line: not _OF_JAVA.match(line), text.splitlines())
-    said = "\n".join([line.rstrip() for line in lines if line.strip()][:12])
+    said = "\n".join(without_stack("\n".join(lines))[:12])
     name = _CLASS.match(said)
     if name is None:
         return said

@@ -13,7 +13,8 @@ from lakehouse.engine import javassist
 _CLEANER = "org.apache.spark.util.ClosureCleaner$"
 _NEIGHBOUR = "org.apache.spark.util.Utils"
 """A class of the same package and class loader, which is loaded without the cleaner's."""
-_ARGUMENTS = ("java.lang.Object", "boolean", "boolean")
+_METHOD = ("clean", "(Ljava/lang/Object;ZZ)V")
+"""Of two of that name, the one that is called from elsewhere."""
 _IS_OF_NO_SHELL = """
 private static boolean isOfNoShell(Object function) {
     String name = function.getClass().getName();
@@ -31,7 +32,6 @@ def install(spark: Any) -> None:
     functions are examined as before.
     """
     jvm = spark._jvm
-    cleaner = javassist.opened(jvm, _CLEANER)
-    javassist.add_method(jvm, cleaner, _IS_OF_NO_SHELL)
-    javassist.method(cleaner, "clean", _ARGUMENTS).insertBefore(_FIRST)
-    javassist.load(jvm, cleaner, _NEIGHBOUR)
+    with javassist.changed(jvm, _CLEANER, _NEIGHBOUR) as cleaner:
+        javassist.add_method(jvm, cleaner, _IS_OF_NO_SHELL)
+        cleaner.getMethod(*_METHOD).insertBefore(_FIRST)

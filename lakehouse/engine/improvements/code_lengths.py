@@ -47,7 +47,6 @@ def install(spark: Any) -> None:
     code is measured as before.
     """
     jvm = spark._jvm
-    formatter = javassist.opened(jvm, _FORMATTER)
-    javassist.add_method(jvm, formatter, _WITHOUT_BLANK_LINES)
-    formatter.getDeclaredMethod(_METHOD).insertBefore(_FIRST)
-    javassist.load(jvm, formatter, _NEIGHBOUR)
+    with javassist.changed(jvm, _FORMATTER, _NEIGHBOUR) as formatter:
+        javassist.add_method(jvm, formatter, _WITHOUT_BLANK_LINES)
+        formatter.getDeclaredMethod(_METHOD).insertBefore(_FIRST)

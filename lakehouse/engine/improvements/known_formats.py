@@ -28,9 +28,8 @@ def install(spark: Any) -> None:
     before.
     """
     jvm = spark._jvm
-    sources = javassist.opened(jvm, _SOURCES)
-    javassist.add_field(jvm, sources, _KNOWN)
-    lookup = sources.getDeclaredMethod(_METHOD)
-    lookup.insertBefore(_FIRST)
-    lookup.insertAfter(_LAST)
-    javassist.load(jvm, sources, _NEIGHBOUR)
+    with javassist.changed(jvm, _SOURCES, _NEIGHBOUR) as sources:
+        javassist.add_field(jvm, sources, _KNOWN)
+        lookup = sources.getDeclaredMethod(_METHOD)
+        lookup.insertBefore(_FIRST)
+        lookup.insertAfter(_LAST)

@@ -31,11 +31,9 @@ def install(spark: Any) -> None:
     for listener in [store.listener().get() for store in stores]:
         context.listenerBus().removeListener(listener)
     jvm = spark._jvm
-    plans = javassist.opened(jvm, _PLANS)
-    plans.getDeclaredMethod("fromSparkPlan").setBody(_NO_PLAN)
-    javassist.load(jvm, plans, _PLAN)
-    rules = javassist.opened(jvm, _RULES)
-    rules.getDeclaredMethod("getMetrics").setBody(_NO_SUMS)
-    for name in _ADD:
-        rules.getDeclaredMethod(name).setBody("{}")
-    javassist.load(jvm, rules, _RULE)
+    with javassist.changed(jvm, _PLANS, _PLAN) as plans:
+        plans.getDeclaredMethod("fromSparkPlan").setBody(_NO_PLAN)
+    with javassist.changed(jvm, _RULES, _RULE) as rules:
+        rules.getDeclaredMethod("getMetrics").setBody(_NO_SUMS)
+        for name in _ADD:
+            rules.getDeclaredMethod(name).setBody("{}")

@@ -76,12 +76,13 @@ def install(spark: Any) -> None:
     cause, the log is asked as before.
     """
     jvm = spark._jvm
-    snapshot = javassist.opened(jvm, _SNAPSHOT, _PACKAGES)
-    methods = {method.getLongName().removeprefix(f"{_SNAPSHOT}."): method for method in snapshot.getDeclaredMethods()}
-    if missing := _FIRST.keys() - methods.keys():
-        raise TypeError(f"{_SNAPSHOT} has no {', '.join(sorted(missing))}; expected those of Delta 3.3.")
-    for source in (_KNOWN, _SCAN):
-        javassist.add_method(jvm, snapshot, source)
-    for name, first in _FIRST.items():
-        methods[name].insertBefore(f"{{ {first} }}")
-    javassist.load(jvm, snapshot, _NEIGHBOUR)
+    with javassist.changed(jvm, _SNAPSHOT, _NEIGHBOUR, _PACKAGES) as snapshot:
+        methods = {
+            method.getLongName().removeprefix(f"{_SNAPSHOT}."): method for method in snapshot.getDeclaredMethods()
+        }
+        if missing := _FIRST.keys() - methods.keys():
+            raise TypeError(f"{_SNAPSHOT} has no {', '.join(sorted(missing))}; expected those of Delta 3.3.")
+        for source in (_KNOWN, _SCAN):
+            javassist.add_method(jvm, snapshot, source)
+        for name, first in _FIRST.items():
+            methods[name].insertBefore(f"{{ {first} }}")
