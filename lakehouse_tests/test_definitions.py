@@ -130,6 +130,7 @@ def test_every_table_is_kept_up_every_week(
     schedule = repository.get_schedule_def("maintain_weekly")
     assert schedule.cron_schedule == "30 4 * * 0"
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert all(each.description for each in repository.schedule_defs)  # what the UI shows beside its name
 
 
 def test_a_schedule_asks_for_the_running_period_and_the_one_before(

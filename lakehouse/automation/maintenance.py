@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse.automation.tidy import tidy
+from lakehouse.bronze.assets import owners
 from lakehouse.bronze.steps import TRANSIENT, step
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.resource import Engine
@@ -52,7 +53,13 @@ def maintenance_assets(contracts: Mapping[str, Contract], config: Settings) -> l
         schema = gold_schema(next(iter(marts.values())))
         names = sorted(f"{schema}.{name}" for name in marts)
         found.append(
-            _asset("gold", GOLD_POOL, "gold; its builds put small files together", lambda _: dict.fromkeys(names))
+            _asset(
+                "gold",
+                GOLD_POOL,
+                "gold; its builds put small files together",
+                lambda _: dict.fromkeys(names),
+                owned_by=sorted({owner for mart in marts.values() for owner in dbt.owners(mart)}),
+            )
         )
     return found
 
@@ -68,6 +75,7 @@ def maintenance_schedule() -> dg.ScheduleDefinition:
         cron_schedule=SCHEDULE,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Each week, before it begins: small files are put together, and what is older than it is to be kept goes.",
     )
 
 
@@ -85,6 +93,7 @@ def _of_contract(contract: Contract) -> dg.AssetsDefinition:
         f"bronze and silver of {contract.title}",
         lambda _: upkept,
         lambda spark, _: retention.expire(spark, contract, datetime.now(UTC).date()),
+        owners(contract),
     )
 
 
@@ -105,11 +114,13 @@ def _asset(
     of: str,
     upkept: Callable[[Any], _Upkept],
     expire: Callable[[Any, Settings], _Expired] = _nothing,
+    owned_by: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=["maintenance", name],
         group_name=GROUP,
         kinds={"spark", "delta"},
+        owners=owned_by,
         description=f"Upkeep of {of}: rows older than they are to be kept are removed, small files are put together, and files "
         "that no version in use needs are removed. Each materialization says how many there were, and are.",
         pool=pool,

@@ -491,7 +491,7 @@ def _release_asset(contracts: Mapping[str, Contract], config: Settings) -> dg.As
             deps=[dg.AssetKey([schema, name])],
             group_name="serving",
             kinds={"spark", "view"},
-            owners=marts[name]["config"]["meta"].get("dagster", {}).get("owners"),
+            owners=dbt.owners(marts[name]),
             description=f"{marts[name]['description']}\n\nWhat readers read: the released version, personal data masked.",
             metadata={
                 "dagster/table_name": f"serving.{name}",

@@ -178,6 +178,11 @@ def marts(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
+def owners(node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who answers for a model, as Dagster writes it: an e-mail address or `team:…`, from the node's `meta`."""
+    return tuple(node["config"].get("meta", {}).get("dagster", {}).get("owners", ()))
+
+
 def contract_of(contracts: Mapping[str, Contract]) -> dict[str, str]:
     """Name of a source → the contract's table that it is, or is a child view of."""
     children = {

@@ -25,7 +25,7 @@ from lakehouse.automation.report.data import (
 from lakehouse.bronze.taken import FILES
 from lakehouse.contracts.model import Contract
 from lakehouse.gold import checks as dbt_checks
-from lakehouse.gold import release
+from lakehouse.gold import project, release
 from lakehouse.gold.lineage import Lineage
 from lakehouse.gold.serving import mask_of
 from lakehouse.quality.audit import ANOMALIES, QUALITY_SCORE, check_names
@@ -176,7 +176,7 @@ def _models(contracts: dict[str, Contract], manifest: Mapping[str, Any], results
                 relation=relation,
                 layer=lineage.layer(node),
                 description=_flat(node["description"]),
-                owners=tuple(node["config"].get("meta", {}).get("dagster", {}).get("owners", ())),
+                owners=project.owners(node),
                 kind=node["config"]["materialized"],
                 columns=tuple(columns),
             )

@@ -191,3 +191,6 @@ def test_every_step_has_its_owners(lakehouse_home: Path) -> None:
     owners = owners_by_step(build(settings()).get_repository_def().asset_graph)
     assert owners["silver__shopify_orders"] and owners["bronze__shopify_orders"]
     assert owners["gold"] == ("team:analytics",)
+    # Upkeep that fails is told to those whose tables it is.
+    assert owners["maintenance__shopify_orders"] == owners["silver__shopify_orders"]
+    assert owners["maintenance__gold"] == ("team:analytics",)
