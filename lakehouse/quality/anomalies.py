@@ -161,7 +161,13 @@ def _surprising(past: Sequence[date], day: date, series: Sequence[_Series], tole
         if probability >= tolerated or not one.is_large(usual, seen):
             continue
         low, high = one.scale.back(value - 2 * scale), one.scale.back(value + 2 * scale)
-        told = f"{one.scale.text(usual)} ({one.scale.text(low)} to {one.scale.text(high)})"
+        # What can only be too much has no lower limit: a distance below nought is none.
+        within = (
+            f"at most {one.scale.text(high)}"
+            if one.is_one_sided
+            else f"{one.scale.text(low)} to {one.scale.text(high)}"
+        )
+        told = f"{one.scale.text(usual)} ({within})"
         found.append(Anomaly(one.kind, one.column, told, one.scale.text(seen), _sure(probability), one.what, abs(z)))
     return found
 

@@ -1,5 +1,6 @@
 """Anomalies of a day, by what its profile says beside those of the days before."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -87,6 +88,15 @@ def test_what_is_not_usual_is_named(change: Callable[[Profile], Profile], expect
         assert len(found) <= 2, found
         ignored = kinds(days, ignore=[expected[1]])
         assert expected not in ignored or expected[1] is None
+
+
+def test_a_distance_is_expected_to_be_at_most_something() -> None:
+    days = history(0)
+    days[DAY] = column(days[DAY], "kind", categories={"new": 100, "paid": 400, "lost": 500})
+    (told,) = [
+        one.expected for one in judge(days, DAY).anomalies if one.what.startswith("distance of the shares of kind")
+    ]
+    assert re.fullmatch(r"0\.0\d+ \(at most 0\.\d+\)", told), told  # no limit below, which would be less than none
 
 
 def test_a_day_that_repeats_an_earlier_one_is_named_and_a_snapshot_is_not() -> None:

@@ -126,14 +126,10 @@ def _warned(data: ReportData) -> str:
     lines = []
     for item in (*data.ranked(), *data.models):
         if warned := item.having("warn"):
-            names = ", ".join(f"`{check.name}` ({_measured(check)})" for check in warned[:_NAMED])
+            names = ", ".join(f"`{check.name}` ({plain(found(check))})" for check in warned[:_NAMED])
             more = f" and {len(warned) - _NAMED} more" if len(warned) > _NAMED else ""
             lines.append(f"- `{item.name}`: {names}{more}")
     return "\n".join(["## Warned", "", *lines]) if lines else ""
-
-
-def _measured(check: Check) -> str:
-    return "nothing measured" if check.last is None or check.last.value is None else number(check.last.value)
 
 
 def _unchecked(data: ReportData) -> str:

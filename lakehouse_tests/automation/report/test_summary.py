@@ -22,7 +22,10 @@ def test_failures_say_what_was_expected_and_found(full: ReportData) -> None:
     assert "`stripe_payments.quarantine_rate`** (validity): expected 0 (blocks above 5 %), found 7.25." in failed
     assert "Owner: finance-data@example.com." in failed and "Since 24 Nov 2025, 08:10 UTC." in failed
     assert "batch 13 is held back" in failed and "`lakehouse batch show stripe_payments`" in failed
-    assert "`web_events`: `data_freshness` (1.5)" in warned and "`stripe_payments`:" not in warned
+    assert (
+        "`web_events`: `data_freshness` (expected 0 (blocks above 5 %), found 1.5)" in warned
+        and "`stripe_payments`:" not in warned
+    )
 
 
 def test_every_table_row_has_as_many_cells_as_its_head(full: ReportData) -> None:
