@@ -2,16 +2,16 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from functools import partial, reduce
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from pyspark.sql import DataFrame, GroupedData, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.bronze.ingest import newest_batch
@@ -21,24 +21,28 @@ from lakehouse.quality import profiling
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import (
     BATCH_REJECTED,
-    CONSERVATION,
     QUALITY_SCORE,
-    SNAPSHOT_COMPLETE,
-    Views,
-    audit,
     blocking,
-    check_names,
 )
 from lakehouse.quality.profiling import Arrived
 from lakehouse.quality.results import CheckResult
 from lakehouse.quality.score import scored
-from lakehouse.silver import decisions, evolution, horizon, ledger, quarantine, reach, retention, staging, state
+from lakehouse.silver import (
+    commits,
+    decisions,
+    evolution,
+    findings,
+    horizon,
+    ledger,
+    quarantine,
+    reach,
+    retention,
+    staging,
+    state,
+)
+from lakehouse.silver.announced import Announced, announced_by
 from lakehouse.silver.decisions import Decision
 from lakehouse.silver.fold import (
-    DELETED,
-    DISPOSITIONS,
-    DUPLICATE,
-    NOOP,
     QUARANTINED,
     REJECTED,
     TOO_LATE,
@@ -48,28 +52,15 @@ from lakehouse.silver.fold import (
     snapshot_events,
     truncate_deletes,
 )
-from lakehouse.silver.masks import masked_record
-from lakehouse.silver.parse import NOTHING, TRUNCATE, parse, sequence_of, sequence_texts, technical
+from lakehouse.silver.interpreted import INTERPRETED_UP_TO, interpreted
+from lakehouse.silver.parse import parse, technical
 from lakehouse.silver.quarantine import Pins, Replay
 from lakehouse.storage import tables
 from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import lost_race, quote
 
-SAMPLES_PER_CHECK = 5
-INTERPRETED_UP_TO = 20_000
-"""Records of a batch, or that a table has taken in all, up to which plans over them are not compiled."""
-MISSING_AT_LEAST = 10
-"""Rows that a snapshot must lack before their share is asked: of a small table, that says little."""
 _BEYOND_THE_BATCH = ("reference", "unique", "sql", "soda")
 """Checks that may read whole tables."""
-_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-_Samples = Mapping[str, Sequence[Mapping[str, Any]]]
-_REASONS = (
-    "case when _unreadable is not null then array(_unreadable) "
-    f"when _refused = '{TOO_LATE}' then array('{TOO_LATE}') else _violations end"
-)
-"""SQL of why a record is refused."""
-_COMMITTED = ("applied", "noop", "deleted")
 
 
 @dataclass(frozen=True)
@@ -206,8 +197,8 @@ def _refine(
         retention.refuse_losing(spark, contract)
     taken = landed + (previous.get("taken", INTERPRETED_UP_TO) if since is not None else 0)
     is_small = taken <= INTERPRETED_UP_TO
-    with _small(spark, taken), ExitStack() as stack:
-        small = nullcontext if is_small else partial(_small, spark, landed)
+    with interpreted(spark, taken), ExitStack() as stack:
+        small = nullcontext if is_small else partial(interpreted, spark, landed)
         held = spark.table(contract.state_table) if since is not None else None
         stack.callback(staging.remove, place)
         stage = partial(staging.stage, spark, place)
@@ -221,16 +212,16 @@ def _refine(
                 contract = evolution.evolved(contract, evolution.added_columns(contract) | more)
                 parsed = stage("parsed_with_more", _parsed(raw, contract, headers, against, carried))
                 unknown = {field: file for field, file in unknown.items() if field not in more.values()}
-            announced = _announced(parsed, contract, previous)
+            announced = announced_by(parsed, contract, previous)
         events, others, within = _classify(stage, parsed, contract, held, days, last_day, announced, small)
         classified = stage("classified", events)
 
-        def counted() -> tuple[dict[str, int], int, str | None, float, _Samples]:
+        def counted() -> tuple[dict[str, int], int, str | None, float, findings.Samples]:
             """What is in the batch, when that was known, and some of what it refuses."""
-            counts, rows_deleted, watermark = _summary(parsed, classified, others, announced)
+            counts, rows_deleted, watermark = findings.summary(parsed, classified, others, announced)
             is_known_at = time.monotonic()
             is_any = any(counts[name] for name in ledger.REFUSED)
-            return counts, rows_deleted, watermark, is_known_at, _samples(parsed, contract) if is_any else {}
+            return counts, rows_deleted, watermark, is_known_at, findings.samples(parsed, contract) if is_any else {}
 
         def watch() -> profiling.Watched | None:
             if not contract.anomalies.severity or (sent is not None and since is not None):
@@ -242,13 +233,13 @@ def _refine(
         with small():
             (counts, rows_deleted, watermark, audit_began, samples), watched = take(counted, watch)
         with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
-            results = _audit(spark, contract, parsed, classified, silver_tables, landed, newest, counts)
+            results = findings.audited(spark, contract, parsed, classified, silver_tables, landed, newest, counts)
             results = [replace(one, samples=tuple(samples.get(one.name, ()))) for one in results]
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))
         if contract.delivery == "snapshot":
             before = None if last is None or asked else spark.table(contract.state_table)
-            results.append(_completeness(contract, before, classified, since is None, rows_deleted, newest))
+            results.append(findings.completeness(contract, before, classified, since is None, rows_deleted, newest))
         results = scored(contract, results, landed, newest)
         if watched is not None:
             results.append(watched.result)
@@ -277,7 +268,7 @@ def _refine(
             "taken": taken,
             "counts": counts,
             "rows_deleted": rows_deleted,
-            "watermark": _latest(previous.get("watermark"), watermark),
+            "watermark": findings.latest(previous.get("watermark"), watermark),
             "last_day": max([day for day in (*days, last_day) if day]).isoformat() if days or last_day else None,
             **({"truncates": truncates} if (truncates := announced.remembered(contract, moved)) else {}),
             **moved,
@@ -299,9 +290,9 @@ def _refine(
                 note |= {"kind": ledger.REPLAY, "was": was, "watermark": late, "last_day": previous.get("last_day")}
             quarantine.commit_outcomes(spark, contract, told, replay, note, since is None)
             note["quarantine"] = attempt
-        if (sent is None or since is None) and _commit_quarantine(spark, contract, parsed, since, refused, note):
+        if (sent is None or since is None) and commits.of_quarantine(spark, contract, parsed, since, refused, note):
             note["quarantine"] = attempt
-        with nullcontext() if is_small else _small(spark, refused):
+        with nullcontext() if is_small else interpreted(spark, refused):
             age = quarantine.age(spark, contract, newest, pins.resolutions is not None or sent is not None)
         results.append(replace(age, partition=partition))
         # Before the commit: a process that dies in between has checked what nobody sees, and checks it again.
@@ -310,7 +301,7 @@ def _refine(
             remember()
         else:
             _at_once(remember, partial(profiling.remember, spark, storage, contract, watched, since, newest))
-        _commit_state(spark, contract, classified, since, change, note, within)
+        commits.of_state(spark, contract, classified, since, change, note, within)
     version = ledger.version_of(spark, contract, after, note["attempt"])
     if version is None:
         raise lost_race(contract.state_table)
@@ -353,9 +344,9 @@ def preview(spark: SparkSession, contract: Contract, replay: Replay) -> list[dic
     raw = quarantine.only_chosen(spark.table(contract.bronze_table), sent)
     landed, _, headers = _overview(raw)
     raw, carried = _decided(spark, contract, raw, pins, decisions.standing(spark, contract))
-    with _small(spark, landed):
+    with interpreted(spark, landed):
         parsed = _parsed(raw, contract, headers, {}, carried).selectExpr(
-            "_file", "_position", "_refused as outcome", f"{_REASONS} as reasons"
+            "_file", "_position", "_refused as outcome", f"{commits.REASONS} as reasons"
         )
         told = sent.join(parsed, F.expr("file = _file and position = _position")).orderBy("file", "position")
         return [
@@ -418,24 +409,6 @@ def _decided(
     return raw, (*of_records, *of_batches)
 
 
-@contextmanager
-def _small(spark: SparkSession, landed: int) -> Iterator[None]:
-    """Inside the block, Spark interprets its plans where a batch is small: compiling them takes longer than running them.
-
-    For what reads the batch alone; what also reads the state, which may be large, is compiled.
-    """
-    if landed > INTERPRETED_UP_TO:
-        yield
-        return
-    for key, value in _INTERPRETED.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key in _INTERPRETED:
-            spark.conf.unset(key)
-
-
 def _overview(raw: DataFrame) -> tuple[int, dict[date, Arrived], list[str]]:
     """(records, what arrived on each of their arrival days, their header lines), in one pass."""
     days, headers = profiling.arrived(raw)
@@ -479,57 +452,6 @@ def _parsed(
     )
 
 
-@dataclass(frozen=True)
-class _Announced:
-    """What a batch's records say beside their rows."""
-
-    truncates: dict[tuple[str, ...], str]
-    """Every truncate that is known: the texts of its sequence → its arrival day."""
-    new: frozenset[tuple[str, ...]]
-    """Those that this batch brought."""
-    counts: dict[str, int]
-    """The records about no row, by disposition."""
-    has_moves: bool
-    """Whether a row moves to another key."""
-
-    def frame(self, spark: SparkSession, contract: Contract) -> DataFrame:
-        """As `truncate_deletes` takes them."""
-        rows = ", ".join(
-            f"({sequence_of(contract, texts)}, date'{day}', {str(texts in self.new).lower()})"
-            for texts, day in self.truncates.items()
-        )
-        return spark.sql(f"select * from values {rows} as truncates(_sequence, _arrived_on, _is_new)")
-
-    def remembered(self, contract: Contract, moved: dict[str, Any]) -> list[list[Any]]:
-        """The truncates as the next batch's `previous` note has them, less those that nothing older can follow."""
-        known = [[list(texts), day] for texts, day in sorted(self.truncates.items())]
-        return [item for item in known if not horizon.is_settled(contract, item[0][0], moved.get("floor"))]
-
-
-def _announced(parsed: DataFrame, contract: Contract, previous: dict[str, Any]) -> _Announced:
-    known = {tuple(texts): day for texts, day in previous.get("truncates", ())}
-    if contract.delivery != "changes" and not contract.truncate_when:
-        return _Announced(known, frozenset(), {}, False)
-    moves = "_old_key is not null" if contract.delivery == "changes" else "false"
-    row = (
-        parsed.where(f"_refused is null and (_without_row is not null or {moves})")
-        .selectExpr(
-            f"collect_list(if(_without_row = '{TRUNCATE}', "
-            f"struct({sequence_texts(contract)} as texts, cast(_arrived_on as string) as day), null)) as truncates",
-            f"count_if(_without_row = '{NOTHING}') as nothing",
-            f"coalesce(bool_or({moves}), false) as has_moves",
-        )
-        .first()
-    )
-    assert row is not None
-    found: dict[tuple[str, ...], str] = {}
-    for truncate in sorted(row["truncates"], key=lambda truncate: truncate["day"], reverse=True):
-        found[tuple(truncate["texts"])] = truncate["day"]
-    new = found.keys() - known.keys()
-    counts = {DELETED: len(new), DUPLICATE: len(row["truncates"]) - len(new), NOOP: int(row["nothing"])}
-    return _Announced({**found, **known}, frozenset(new), counts, bool(row["has_moves"]))
-
-
 def _classify(
     stage: Callable[[str, DataFrame], DataFrame],
     parsed: DataFrame,
@@ -537,7 +459,7 @@ def _classify(
     held: DataFrame | None,
     days: list[date],
     last_day: date | None,
-    announced: _Announced,
+    announced: Announced,
     small: Callable[[], AbstractContextManager[None]],
 ) -> tuple[DataFrame, DataFrame | None, str | None]:
     """(usable records as events with their disposition; for snapshots, also the records that change nothing; SQL over the
@@ -555,7 +477,7 @@ def _classify(
         )
         incomplete = [row[0] for row in refused.where(f"not ({known})").select("_arrived_on").distinct().collect()]
         present = refused.where(known).selectExpr(*map(quote, keys), "_arrived_on")
-        visible = held.where(_in_force(contract)) if held is not None else None
+        visible = held.where(state.in_force(contract)) if held is not None else None
         events, others = snapshot_events(
             events, present, visible, keys, days, incomplete, last_day, partial(stage, "sightings")
         )
@@ -583,226 +505,3 @@ def _classify(
     else:
         folded = fold_current(events, held, keys)
     return folded, others, within
-
-
-def _in_force(contract: Contract) -> str:
-    """SQL over the state: the rows that the table has now."""
-    return "_is_visible and valid_to is null" if state.is_historic(contract) else "not _is_deleted"
-
-
-def _completeness(
-    contract: Contract, before: DataFrame | None, classified: DataFrame, is_anew: bool, deleted: int, batch: int
-) -> CheckResult:
-    """The check `snapshot_complete`: how many of the rows that the table has (`before`, its state; None where nobody minds: a
-    first load, and a rebuild that was asked for) are gone after the last snapshot of a batch, in percent. `deleted`: how
-    many were by any of its snapshots, where it is not folded anew."""
-    description, dimension, _ = check_names(contract)[SNAPSHOT_COMPLETE]
-    share, gone, rows = 0.0, 0, 0
-    if before is not None and (is_anew or deleted >= MISSING_AT_LEAST):
-        here = before.where(_in_force(contract)).select(*contract.keys)
-        lacked = here if is_anew else classified.where(f"disposition = '{DELETED}' and not _is_record")
-        # Of the events of a current state, those that are written have won.
-        stays = _in_force(contract) + ("" if state.is_historic(contract) else " and _is_written")
-        gone = (
-            lacked.join(classified.where(stays), list(contract.keys), "left_anti")
-            .select(*contract.keys)
-            .distinct()
-            .count()
-        )
-        if gone >= MISSING_AT_LEAST:
-            rows = here.count()
-            share = round(100 * gone / max(rows, 1), 2)
-    is_cut = share > contract.max_missing_percent
-    if is_cut:
-        description = (
-            f"{description} {gone} of {rows} rows are missing: land the other files of that day, "
-            f"or a whole snapshot. Are the rows meant to go, `lakehouse batch release {contract.table} {batch} --note …`."
-        )
-    return CheckResult(
-        table=contract.table,
-        name=SNAPSHOT_COMPLETE,
-        kind="pipeline",
-        dimension=dimension,
-        outcome="fail" if is_cut else "pass",
-        value=share,
-        threshold=f"<= {contract.max_missing_percent:g} %",
-        description=description,
-        batch=batch,
-        severity="error",
-    )
-
-
-def _summary(
-    parsed: DataFrame, classified: DataFrame, others: DataFrame | None, announced: _Announced
-) -> tuple[dict[str, int], int, str | None]:
-    """(records by disposition, rows gone that no record of their own deleted, the newest event time as ISO text)."""
-    is_time = dict(classified.dtypes)["_sequence"].startswith("struct<s0:timestamp")
-    newest_time = "cast(max(_sequence.s0) as string)" if is_time else "cast(null as string)"
-    of_events = (
-        classified.where("disposition is not null")
-        .groupBy("disposition", "_is_record")
-        .agg(F.count("*").alias("records"), F.expr(newest_time).alias("newest"))
-    )
-    of_refused = parsed.where("_refused is not null").groupBy(F.col("_refused").alias("disposition"))
-    parts = [of_events, _counted(of_refused)]
-    if others is not None:
-        parts.append(_counted(others.groupBy("disposition")))
-    counts = dict.fromkeys(DISPOSITIONS, 0) | announced.counts
-    rows_deleted = 0
-    newest = None
-    for row in reduce(lambda one, other: one.unionByName(other), parts).collect():  # one query for all
-        if row["_is_record"]:
-            counts[row["disposition"]] += row["records"]
-        elif row["disposition"] == "deleted":
-            rows_deleted += row["records"]
-        newest = _latest(newest, row["newest"])
-    return counts, rows_deleted, newest
-
-
-def _counted(grouped: GroupedData) -> DataFrame:
-    return grouped.agg(
-        F.lit(True).alias("_is_record"),
-        F.count("*").alias("records"),
-        F.lit(None).cast("string").alias("newest"),
-    )
-
-
-def _latest(*moments: str | None) -> str | None:
-    return max((moment for moment in moments if moment), default=None)
-
-
-def _audit(
-    spark: SparkSession,
-    contract: Contract,
-    parsed: DataFrame,
-    classified: DataFrame,
-    silver_tables: frozenset[str],
-    landed: int,
-    batch: int,
-    counts: dict[str, int],
-) -> list[CheckResult]:
-    views = Views(f"parsed_{contract.table}", f"folded_{contract.table}", silver_tables)
-    listed = ", ".join(f"'{name}'" for name in _COMMITTED)
-    # A row that was there already is audited again where an event that came late has given it other values.
-    refilled = " or (_is_written and disposition is null and _is_visible)" if contract.filled else ""
-    for name, frame in (
-        (views.parsed, parsed.where("_unreadable is null and _without_row is null")),
-        (views.parsed + "_all", parsed),
-        (views.folded, classified.where(f"disposition in ({listed}){refilled}")),
-    ):
-        frame.createOrReplaceTempView(name)  # of this session, until the table's next batch: to drop one is a query
-    results = audit(spark, contract, views, landed, batch)
-    missing = landed - sum(counts.values())
-    results.append(
-        CheckResult(
-            table=contract.table,
-            name=CONSERVATION,
-            kind="pipeline",
-            dimension="completeness",
-            outcome="fail" if missing else "pass",
-            value=float(missing),
-            threshold="0 records without a disposition",
-            description=f"{landed} landed; " + ", ".join(f"{k} {v}" for k, v in counts.items() if v),
-            batch=batch,
-        )
-    )
-    return results
-
-
-def _samples(parsed: DataFrame, contract: Contract) -> _Samples:
-    """A few of the records that are refused, masked, by the check that they break."""
-    reasons = "if(_unreadable is not null, array('quarantine_rate'), _violations)"
-    rows = (
-        parsed.where(f"_refused is not null and not (_unreadable <=> '{BATCH_REJECTED}')")
-        .selectExpr(
-            f"explode({reasons}) as rule",
-            f"left({masked_record(contract, '_record', '_refused')}, 300) as record",
-            "_file as file",
-            "_position as position",
-            "coalesce(_unreadable, array_join(_violations, ', ')) as reasons",
-        )
-        .selectExpr("*", "row_number() over (partition by rule order by file, position) as nth")
-        .where(f"nth <= {SAMPLES_PER_CHECK}")
-        .collect()
-    )
-    samples: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        samples.setdefault(row["rule"], []).append(
-            {"file": row["file"], "position": row["position"], "reasons": row["reasons"], "record": row["record"]}
-        )
-    return samples
-
-
-def _commit_quarantine(
-    spark: SparkSession, contract: Contract, parsed: DataFrame, since: int | None, count: int, of: dict[str, Any]
-) -> bool:
-    """Replaces what a batch that died before its commit may have left; then it is as if written once. False where there was
-    nothing to write. A record that a fold anew refuses again has been in quarantine since it was refused first."""
-    _, held = next(notes(spark, contract.quarantine_table), (0, None))
-    if not count and (held is None or (since is not None and held["batch"] <= since)):
-        return False
-    refused = parsed.where("_refused is not null").selectExpr(
-        "_record as record",
-        "_header as header",
-        f"{_REASONS} as reasons",
-        "_refused as disposition",
-        "_file as file",
-        "_position as position",
-        "_arrived_on as arrived_on",
-        f"cast({of['batch']} as bigint) as batch",
-        "current_timestamp() as quarantined_at",
-    )
-    if since is None and held is not None:
-        columns = [*refused.columns[:-1], "coalesce(first_at, quarantined_at) as quarantined_at"]
-        known = ("file", "position", "record")
-        first = spark.table(contract.quarantine_table).groupBy(*known).agg(F.min("quarantined_at").alias("first_at"))
-        refused = refused.join(first, [*known], "left").selectExpr(*columns)
-    leftover = f"batch > {since}" if since is not None else "true"
-    tables.replace_where(refused, contract.quarantine_table, leftover, quarantine.note_of(of) | {"records": count})
-    return True
-
-
-def _commit_state(
-    spark: SparkSession,
-    contract: Contract,
-    classified: DataFrame,
-    since: int | None,
-    batch: int,
-    note: dict[str, Any],
-    within: str | None,
-) -> None:
-    """Commits the batch on the state that was read, or not at all: see `tables.Turn`. `within`: see `_classify`."""
-    turn = (f"refine after:{contract.table}", int(note["after"]))
-    shape = state.state_fields(contract)
-    fields = [field.name for field in shape if field.name != "_batch"]
-    rows = classified.where("_is_written").selectExpr(*map(quote, fields), f"cast({batch} as bigint) as _batch")
-    if since is None:
-        is_reshaped = not tables.has_shape(spark, contract.state_table, shape)
-        laid_out = reach.laid_out(rows, contract.keys, note["landed"])
-        tables.overwrite(laid_out, contract.state_table, note, shape if is_reshaped else None, turn)
-        return
-    # By name: the state may still have a column that the contract has no more.
-    update = "update set " + ", ".join(f"{quote(name)} = source.{quote(name)}" for name in rows.columns)
-    values = ", ".join(f"source.{quote(name)}" for name in rows.columns)
-    insert = f"when not matched then insert ({', '.join(map(quote, rows.columns))}) values ({values})"
-    same_key = " and ".join(f"target.{quote(key)} = source.{quote(key)}" for key in contract.keys)
-    if within:
-        same_key = f"{within} and {same_key}"
-    if contract.keeps_events:
-        tables.merge(
-            rows,
-            contract.state_table,
-            f"{same_key} and target._sequence = source._sequence",
-            f"when matched then {update}\n{insert}",
-            note,
-            turn,
-        )
-    else:
-        tables.merge(
-            rows,
-            contract.state_table,
-            same_key,
-            f"when matched and source._sequence > target._sequence then {update}\n{insert}",
-            note,
-            turn,
-        )

@@ -190,3 +190,8 @@ def child_rows(contract: Contract, column: Column, version: int | None = None) -
 def child_columns(contract: Contract, column: Column) -> list[Column]:
     """The columns of a child view, less the technical ones."""
     return [*(contract.column(key) for key in contract.keys), *column.children]
+
+
+def in_force(contract: Contract) -> str:
+    """SQL over the state: the rows that the table has now."""
+    return "_is_visible and valid_to is null" if is_historic(contract) else "not _is_deleted"

@@ -19,7 +19,7 @@ from lakehouse.bronze.landing import landed_files
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import client
 from lakehouse.settings import settings
-from lakehouse.silver import refine
+from lakehouse.silver import commits, refine
 from lakehouse_tests.silver.small import accepted, column, contract, key, land
 
 RECORDS = 30
@@ -64,14 +64,14 @@ def take(of: Contract, files: Sequence[int], moment: str | None = None) -> None:
     spark = client.connect(settings())
     bronze.ensure_tables(spark, storage, of)
     bronze.ingest(spark, landing, storage, of, landed_files(landing, of), "run")
-    commit = refine._commit_state
+    commit = commits.of_state
 
     def told(*given: Any) -> None:
         say("before", moment)
         commit(*given)
         say("after", moment)
 
-    refine._commit_state = told
+    commits.of_state = told
     refine.refine(spark, storage, of, "run", frozenset())
 
 

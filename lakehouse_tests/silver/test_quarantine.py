@@ -12,7 +12,7 @@ import pytest
 from lakehouse.contracts.model import Contract
 from lakehouse.quality.audit import QUARANTINE_AGE
 from lakehouse.settings import settings
-from lakehouse.silver import ledger, quarantine, refine
+from lakehouse.silver import commits, ledger, quarantine, refine
 from lakehouse.silver.corrections import corrected
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.quarantine import Replay, Selection
@@ -174,7 +174,7 @@ def test_a_replay_is_audited_and_killed_anywhere_it_heals(
     assert shop.held()[two]["status"] == "fixed"
     shop.fix(two, mail="b")  # builds on the first fix
 
-    commit, kept, before = refine._commit_state, shop.held(), shop.table()
+    commit, kept, before = commits.of_state, shop.held(), shop.table()
 
     def die(*_: Any, **__: Any) -> None:
         raise Killed
@@ -183,7 +183,7 @@ def test_a_replay_is_audited_and_killed_anywhere_it_heals(
         commit(*given)
         raise Killed
 
-    for module, name in ((quarantine.tables, "merge"), (refine, "_commit_state")):
+    for module, name in ((quarantine.tables, "merge"), (commits, "of_state")):
         with monkeypatch.context() as patch, suppress(Killed):
             patch.setattr(module, name, die)
             shop.replay()
@@ -194,7 +194,7 @@ def test_a_replay_is_audited_and_killed_anywhere_it_heals(
     assert [step["step"] for step in quarantine.steps(spark, shop.of, two)] == ["fixed", "fixed"]
     assert not quarantine.heal(spark, shop.of)
     with monkeypatch.context() as patch, suppress(Killed):
-        patch.setattr(refine, "_commit_state", die_after)
+        patch.setattr(commits, "of_state", die_after)
         shop.replay()
     assert shop.replay() is None, "the state has it: only the ledger is to be healed"
     assert shop.seen("id", "name", "mail") == [("1", "ann", "a"), ("2", "bob", "b")]

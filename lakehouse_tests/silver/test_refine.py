@@ -22,7 +22,7 @@ from lakehouse.engine import client
 from lakehouse.quality.audit import check_names
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
-from lakehouse.silver import assets, evolution, ledger, quarantine, refine, staging, state
+from lakehouse.silver import assets, commits, evolution, ledger, quarantine, refine, staging, state
 from lakehouse.silver.evolution import BasisError, LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BatchBlockedError, Refined
@@ -210,7 +210,7 @@ def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
     shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}, anomalies={"severity": "warning"}))
     shop.take(DAY, "a", [order(1, 1), order(2, 1, "odd")])
     shop.ingest(DAY, "b", [order(1, 2, "paid"), order(3, 2, "odd"), "cut"])
-    commit = refine._commit_state
+    commit = commits.of_state
 
     def die_before(*_: Any) -> None:
         raise Killed
@@ -221,7 +221,7 @@ def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
 
     for times, (die, kept) in enumerate(((die_before, [("1", "new")]), (die_after, [("1", "paid")])), 1):
         with monkeypatch.context() as patch, suppress(Killed):
-            patch.setattr(refine, "_commit_state", die)
+            patch.setattr(commits, "of_state", die)
             shop.refine()
         assert shop.seen("id", "status") == kept
         assert len(shop.batches()) == 1, "the ledger does not know of it yet"
@@ -309,7 +309,7 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
     of = contract([key(), column("kind", quality=[accepted("a")])], name=next(_names), quarantine={"max_percent": 90})
     shop = Shop(spark, tmp_path, of)
     shop.take(DAY, "a", [{"id": "1", "kind": "a"}])
-    commit = refine._commit_quarantine
+    commit = commits.of_quarantine
 
     def attempt(_: int) -> object:
         session = client.connect(settings())
@@ -331,7 +331,7 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
         patch.setattr(staging, "sole_refiner", lambda *_: nullcontext())
 
     shop.ingest(DAY, "b", [{"id": "1", "kind": "a"}, {"id": "2", "kind": "a"}, {"id": "3", "kind": "odd"}])
-    commit_state = refine._commit_state
+    commit_state = commits.of_state
 
     def begun_elsewhere(session: Any, *given: Any) -> None:
         """A step begins on another machine, and takes what is not committed for what a dead one left."""
@@ -339,7 +339,7 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
         commit_state(session, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(refine, "_commit_state", begun_elsewhere)
+        patch.setattr(commits, "of_state", begun_elsewhere)
         assert at_once() is None
     assert shop.quarantine() == []
     together = threading.Barrier(2)
@@ -351,7 +351,7 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
     shop.ingest(DAY, "c", [{"id": "4", "kind": "a"}, {"id": "5", "kind": "odd"}])
     with monkeypatch.context() as patch:
         as_on_two_machines(patch)
-        patch.setattr(refine, "_commit_quarantine", commit_together)
+        patch.setattr(commits, "of_quarantine", commit_together)
         assert "Run it again" in str(at_once())
     assert shop.refine() is None
     assert shop.seen("id", "kind") == [("1", "a"), ("2", "a"), ("4", "a")]
@@ -362,14 +362,14 @@ def test_two_that_refine_a_table_at_once_commit_it_once(
 
     def overtaken(*given: Any) -> None:
         """While the first has read batch d, another takes d and e; then the first goes on where it stood."""
-        monkeypatch.setattr(refine, "_commit_quarantine", commit)
+        monkeypatch.setattr(commits, "of_quarantine", commit)
         shop.ingest(DAY, "e", [{"id": "7", "kind": "odd"}, {"id": "7", "kind": "a"}])
         assert shop.refine() is not None
         commit(*given)
 
     shop.ingest(DAY, "d", [{"id": "6", "kind": "odd"}, {"id": "6", "kind": "a"}])
     as_on_two_machines(monkeypatch)
-    monkeypatch.setattr(refine, "_commit_quarantine", overtaken)
+    monkeypatch.setattr(commits, "of_quarantine", overtaken)
     with pytest.raises(ConcurrentWriterError):
         shop.refine()
     monkeypatch.undo()
