@@ -101,8 +101,11 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
 
 def _apply(session: "SparkSession") -> None:
     """Sets the session's configuration, each time: a server that evicted the session has silently begun a new one."""
-    for key, value in session_conf().items():
-        session.conf.set(key, value)
+    from pyspark.sql.connect.proto import ConfigRequest, KeyValue
+
+    pairs = [KeyValue(key=key, value=value) for key, value in session_conf().items()]
+    client: Any = session
+    client.client.config(ConfigRequest.Operation(set=ConfigRequest.Set(pairs=pairs)))  # one question for all
 
 
 def _forget() -> None:

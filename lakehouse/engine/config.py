@@ -156,6 +156,12 @@ def session_conf() -> dict[str, str]:
         "spark.sql.ansi.enabled": "false",
         # A date that Spark 2 would have read otherwise is no date; by default one such value fails the whole query.
         "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+        # So does one from before the calendar was reformed (1582), or a moment before 1900: as it is, both ways.
+        **{
+            f"spark.sql.parquet.{kind}RebaseModeIn{way}": "CORRECTED"
+            for kind in ("datetime", "int96")
+            for way in ("Read", "Write")
+        },
         # Else a vacuum commits twice to say so, and gold would no longer be at the version that was released.
         "spark.databricks.delta.vacuum.logging.enabled": "false",
     }

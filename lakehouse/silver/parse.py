@@ -14,6 +14,7 @@ from lakehouse.storage.tables import literal, quote
 
 _TEXT = "string"
 _NESTED = ("array<", "map<", "struct<")
+_WITH_EXPONENT = r"^[+-]?[0-9]*[.]?[0-9]*[eE][+-]?[0-9]{1,3}$"
 _ISO = {
     "timestamp": r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d.*)?$",
     "date": r"^\d{4}-\d{1,2}-\d{1,2}([T ]00:00(:00([.]0+)?)?(Z|[+-]00:?00)?)?$",
@@ -191,13 +192,24 @@ def _scalar(kind: str, form: str | None, text: str) -> str:
         parsed = f"try_to_timestamp({text}, {literal(form)})"
         return f"cast({parsed} as date)" if kind == "date" else parsed
     if kind.startswith("decimal"):
-        # A number with more decimals than the type keeps is an error, not a silent rounding.
-        wide = f"try_cast(trim({text}) as decimal(38,18))"
-        return f"if(try_cast(trim({text}) as {kind}) = {wide}, try_cast(trim({text}) as {kind}), null)"
+        return _decimal(kind, f"trim({text})")
     if kind in _ISO:
         # Spark also reads `now`, `10:15` (of today) and `2025-01-01Tanything`: no replay would give the same answer.
         return f"if(trim({text}) rlike {literal(_ISO[kind])}, try_cast(trim({text}) as {kind}), null)"
     return f"try_cast(trim({text}) as {kind})"
+
+
+def _decimal(kind: str, text: str) -> str:
+    """A number with more decimals than the type keeps is an error, not a silent rounding. Of one with an exponent that is
+    told to 18 decimals; an exponent of more than three digits would overflow, which fails the whole batch."""
+    scale = kind.rpartition(",")[2].rstrip(")").strip()
+    wide, itself = f"try_cast({text} as decimal(38,18))", f"try_cast({text} as {kind})"
+    is_plain = rf"^[+-]?[0-9]*([.][0-9]{{0,{scale}}}0*)?$"
+    is_exact = f"{itself} = {wide} and ({wide} <> 0 or {text} rlike {literal('^[^1-9]*[eE]')})"
+    return (
+        f"case when {text} rlike {literal(is_plain)} then {itself}"
+        f" when {text} rlike {literal(_WITH_EXPONENT)} then if({is_exact}, {itself}, null) end"
+    )
 
 
 def _element_type(kind: str) -> str | None:

@@ -65,7 +65,7 @@ class Shop:
         return self.rows(self.of.silver_table, *columns)
 
     def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
-        return sorted((tuple(row) for row in self.spark.table(table).select(*columns).collect()), key=str)
+        return sorted((tuple(row) for row in self.spark.table(table).selectExpr(*columns).collect()), key=str)
 
     def quarantine(self) -> list[tuple[Any, ...]]:
         return self.rows(self.of.quarantine_table, "record", "reasons", "disposition")
@@ -140,6 +140,21 @@ def test_a_threshold_blocks_the_batch_and_commits_nothing_until_it_is_changed(sp
     assert shop.rows(child, "id", "number", "sku") == [("4", 1, "s4")]
     assert [row["landed"] for row in shop.batches()] == [4]
     assert shop.refine() is None, "a second run has nothing to do"
+
+
+def test_dates_of_long_ago_and_numbers_of_no_size_stop_no_batch(spark: Any, tmp_path: Path) -> None:
+    columns = [key(), column("seq", "bigint", required=True), column("at", "timestamp"), column("day", "date")]
+    of = contract([*columns, column("sum", "decimal(12,2)")], name=next(_names), sequence=["seq"])
+    shop = Shop(spark, tmp_path, replace(of, max_quarantined_percent=100))
+    old = {"at": "1899-12-31T23:59:59Z", "day": "1582-10-10"}
+    shop.take(DAY, "a", [{"id": "1", "seq": 1, **old}, {"id": "2", "seq": 1, "day": "2025-01-01"}])
+    older = {"at": "0001-01-01T00:00:00Z", "day": "0001-01-01"}
+    counts = shop.take(DAY, "b", [{"id": "2", "seq": 2, **older}, {"id": "3", "seq": 1, "sum": "1e-999999999"}])
+    assert counts == {"applied": 1, "quarantined": 1}
+    assert shop.seen("id", "cast(at as string)", "cast(day as string)") == [
+        ("1", "1899-12-31 23:59:59", "1582-10-10"),
+        ("2", "0001-01-01 00:00:00", "0001-01-01"),
+    ]
 
 
 def test_late_records_a_rebuild_and_records_that_bronze_replaced(spark: Any, tmp_path: Path) -> None:
