@@ -200,16 +200,13 @@ def _scalar(kind: str, form: str | None, text: str) -> str:
 
 
 def _decimal(kind: str, text: str) -> str:
-    """A number with more decimals than the type keeps is an error, not a silent rounding. Of one with an exponent that is
-    told to 18 decimals; an exponent of more than three digits would overflow, which fails the whole batch."""
-    scale = kind.rpartition(",")[2].rstrip(")").strip()
+    """A number with more decimals than the type keeps (of the first 18) is an error, not a silent rounding. An exponent of
+    more than three digits would overflow, which fails the whole batch; one that leaves nothing of the number is an error."""
     wide, itself = f"try_cast({text} as decimal(38,18))", f"try_cast({text} as {kind})"
-    is_plain = rf"^[+-]?[0-9]*([.][0-9]{{0,{scale}}}0*)?$"
-    is_exact = f"{itself} = {wide} and ({wide} <> 0 or {text} rlike {literal('^[^1-9]*[eE]')})"
-    return (
-        f"case when {text} rlike {literal(is_plain)} then {itself}"
-        f" when {text} rlike {literal(_WITH_EXPONENT)} then if({is_exact}, {itself}, null) end"
-    )
+    exact = f"if({itself} = {wide}, {itself}, null)"
+    is_kept = f"{text} rlike {literal(_WITH_EXPONENT)} and ({wide} <> 0 or {text} rlike {literal('^[^1-9]*[eE]')})"
+    has_exponent = f"contains({text}, 'e') or contains({text}, 'E')"
+    return f"if({has_exponent}, if({is_kept}, {exact}, null), {exact})"
 
 
 def _element_type(kind: str) -> str | None:
