@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -41,8 +41,10 @@ def plan_backfill(
     starts: Mapping[Partition | None, date],
     today: date,
     repository: dg.RepositoryDefinition | Any,
+    read_by_gold: Collection[str],
 ) -> list[Planned]:
-    """Of each table its periods in few runs, one after the other; then its silver, once; then gold and its release, once.
+    """Of each table its periods in few runs, one after the other; then its silver, once; then, where gold reads one of the
+    tables, gold and its release, once.
 
     `starts`: where the partitions of each grain begin. Raises BackfillError where no partition lies in the days.
     """
@@ -63,8 +65,11 @@ def plan_backfill(
         return runs
     bronze = frozenset(run.title for run in runs)
     runs += [silver_run(table, bronze, repository) for table in asked.tables]
-    gold = gold_run(repository, frozenset(run.title for run in runs))
-    return [*runs, gold] if gold else runs
+    if not set(asked.tables).isdisjoint(read_by_gold) and (
+        gold := gold_run(repository, frozenset(run.title for run in runs))
+    ):
+        runs.append(gold)
+    return runs
 
 
 def stretches(

@@ -3,6 +3,8 @@
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -11,7 +13,7 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lakehouse.automation.event_log import keep_connections
 from lakehouse.settings import Settings
@@ -77,6 +79,26 @@ def prepare_ui(settings: Settings, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as problem:
             sys.exit(f"Port {port} cannot be served on ({problem.strerror}). Name another: make ui PORT={port + 1}")
+
+
+@contextmanager
+def only_ui(settings: Settings, port: int) -> Iterator[None]:
+    """One `lakehouse ui` a home, for each has a daemon: two would start the same work. Ends the process with a sentence where
+    there is one."""
+    prepare_home(settings)
+    lock, told = FileLock(settings.dagster_home / "ui.lock"), settings.dagster_home / "ui.txt"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        sys.exit(
+            f"The UI of {settings.home} is served already: {told.read_text().strip()}. Use it or end it, for its daemon and "
+            "another one would start the same work twice; for another lakehouse, set LAKEHOUSE_HOME to a folder of its own."
+        )
+    try:
+        told.write_text(f"http://127.0.0.1:{port}, process {os.getpid()}")
+        yield
+    finally:
+        lock.release()
 
 
 def instance(settings: Settings) -> dg.DagsterInstance:

@@ -58,6 +58,7 @@ class TableOutcome:
     table: str
     layer: str
     landed: int = 0
+    landed_by_run: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     rows: int | None = None
     passed: int = 0
@@ -187,15 +188,16 @@ def events(instance: dg.DagsterInstance, run_id: str, after: str | None) -> tupl
             return found, after
 
 
-def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
-    """Adds one log entry to the outcome; returns a line for people where it is worth one."""
+def tell(outcome: Outcome, started: dict[str, float], entry: Any, title: str = "") -> str | None:
+    """Adds one log entry to the outcome; returns a line for people where it is worth one. `title`: of the run, which of some
+    says more than the step's name: its days."""
     event = entry.dagster_event
     if event is None:
         return None
     kind = event.event_type_value
     if kind == "STEP_START":
         started[event.step_key] = entry.timestamp
-        return f"{_step_name(event.step_key)} …"
+        return f"{_named(event.step_key, title)} …"
     if kind in ("STEP_SUCCESS", "STEP_FAILURE"):
         seconds = entry.timestamp - started.get(event.step_key, entry.timestamp)
         layer, table = _layer_and_table(event.step_key)
@@ -204,10 +206,10 @@ def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
             problem = failure_of(event)
             outcome.of(layer, table).problem = problem
             outcome.failures.append(problem)
-            return f"{_step_name(event.step_key)} FAILED after {seconds:.1f} s"
-        return f"{_step_name(event.step_key)} done in {seconds:.1f} s{_rows(outcome.of(layer, table))}"
+            return f"{_named(event.step_key, title)} FAILED after {seconds:.1f} s"
+        return f"{_named(event.step_key, title)} done in {seconds:.1f} s{_rows(outcome.of(layer, table), entry.run_id)}"
     if kind == "ASSET_MATERIALIZATION":
-        _materialized(outcome, event)
+        _materialized(outcome, event, entry.run_id)
         path = event.asset_key.path
         rows = event.materialization.metadata.get("dagster/row_count")
         if path[0] == "gold" and rows is not None:
@@ -217,25 +219,27 @@ def tell(outcome: Outcome, started: dict[str, float], entry: Any) -> str | None:
     return None
 
 
-def _rows(of: TableOutcome) -> str:
+def _rows(of: TableOutcome, run_id: str) -> str:
     """What a finished step did, in a few words."""
     if of.layer == "bronze":
-        return f": {of.landed:,} records taken"
+        return f": {of.landed_by_run.get(run_id, 0):,} records taken"
     if of.layer != "silver" or not of.counts:
         return ""
     refused = sum(of.counts.get(name, 0) for name in ("quarantined", "rejected", "too_late"))
     return f": {of.landed:,} landed, {of.counts.get('applied', 0):,} applied, {refused:,} refused"
 
 
-def _materialized(outcome: Outcome, event: Any) -> None:
+def _materialized(outcome: Outcome, event: Any, run_id: str) -> None:
     path = event.asset_key.path
     metadata = {name: value.value for name, value in event.materialization.metadata.items()}
     of = outcome.of(path[0], path[1])
     if "dagster/row_count" in metadata:
         of.rows = metadata["dagster/row_count"]
     if path[0] == "bronze":
-        # A run over many periods materializes each; what it took is said once.
-        of.landed = max(of.landed, metadata.get("records_taken", 0))
+        # A run over many periods materializes each; what it took is said once. Of several runs it adds up.
+        taken = of.landed_by_run
+        taken[run_id] = max(taken.get(run_id, 0), metadata.get("records_taken", 0))
+        of.landed = sum(taken.values())
     elif path[0] == "silver" and "landed" in metadata:
         of.landed = metadata["landed"]
         of.counts = {name: value for name, value in metadata.items() if isinstance(value, int)}
@@ -291,6 +295,11 @@ def _layer_and_table(step: str) -> tuple[str, str]:
         layer, table = step.split("__", 1)
         return layer, table
     return step, ""
+
+
+def _named(step: str, title: str) -> str:
+    name = _step_name(step)
+    return title if title.startswith(name) else name
 
 
 def _step_name(step: str) -> str:

@@ -1,5 +1,6 @@
 """`lakehouse backfill`: a stretch of days of some tables, or of gold, and what follows from it, once."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -73,6 +74,8 @@ def backfill(
         raise click.ClickException(f"--from {first.date()} is after --to {last.date()}.")
     if refresh and not tables:
         raise click.ClickException("--refresh takes files of landing again; gold's days are always built anew.")
+    if no_downstream and not tables:
+        raise click.ClickException("--no-downstream leaves gold alone, and nothing but gold is asked for.")
     asked = Backfill(tables, first.date(), last.date(), refresh, periods_a_run, not no_downstream)
     with only_run(here):
         prepare_home(here)
@@ -81,8 +84,8 @@ def backfill(
         releases.ensure_tables(spark, here.storage_dir)
         if not no_downstream and releases.is_held(releases.events(spark)):
             raise click.ClickException(
-                "A release was put back in force by a rollback, so gold is not built. `lakehouse release resume` ends that; "
-                "`--no-downstream` leaves gold alone."
+                "A release was put back in force by a rollback, so gold is not built. `lakehouse release resume` ends that"
+                + ("; `--no-downstream` leaves gold alone." if tables else ".")
             )
         landed = {
             table: landed_files(here.landing_dir, contracts[table], spark, days_asked(asked, contracts[table]))
@@ -92,18 +95,19 @@ def backfill(
             for table in tables:
                 _refuse_missing(spark, contracts[table], asked, landed[table])
         progress = Progress(here.home, asked)
-        if restart:
-            progress.forget()
 
         def planned(definitions: Any) -> list[Planned]:
             starts = first_periods(list(contracts.values()), here)
             repository = definitions.get_repository_def()
-            return plan_backfill(asked, contracts, starts, datetime.now(UTC).date(), repository)
+            today, read = datetime.now(UTC).date(), dbt.tables_read(here, contracts)
+            return plan_backfill(asked, contracts, starts, today, repository, read)
 
         runs = _planned(here, planned)
-        _say_plan(here, runs, contracts, landed, progress.done, console)
+        _say_plan(here, runs, contracts, landed, set() if restart else progress.done, console)
         if dry_run:
             return
+        if restart:
+            progress.forget()
         outcome = execute_all(here, lambda _: progress.remaining(runs), lambda: True, console, progress.add)
         console.print(closing_table(outcome))
         left = progress.remaining(runs)
@@ -130,9 +134,8 @@ def _planned(here: Settings, plan: Any) -> list[Planned]:
 
 def _tables(select: Sequence[str], contracts: Mapping[str, Contract]) -> tuple[str, ...]:
     """The tables that are meant, in the order of their contracts; none for gold."""
-    names = {
-        name.removeprefix("bronze.").removeprefix("silver.") for part in select for name in part.split(",") if name
-    }
+    said = [name.strip() for part in select for name in part.split(",")]
+    names = {re.sub(r"^(bronze|silver)[./]", "", name) for name in said if name}
     if names == {"gold"}:
         return ()
     if "gold" in names:
@@ -140,7 +143,8 @@ def _tables(select: Sequence[str], contracts: Mapping[str, Contract]) -> tuple[s
     unknown = names - contracts.keys() - {"all"}
     if unknown or not names:
         known = ", ".join(sorted(contracts)) or "none; set LAKEHOUSE_CONTRACTS to a folder of contracts"
-        raise click.ClickException(f"There is no table {', '.join(sorted(unknown))}. Known: {known}; `gold`; `all`.")
+        problem = f"There is no table {', '.join(sorted(unknown))}." if unknown else "--select names no table."
+        raise click.ClickException(f"{problem} Known: {known}; `gold`; `all`.")
     return tuple(table for table in contracts if table in names or "all" in names)
 
 
@@ -181,7 +185,7 @@ def _say_plan(
                 run.title + (" (done)" if run.title in done else ""),
                 f"{len(files):,}" if files is not None else "",
                 f"{sum(file.size for file in files) / 1e6:,.1f}" if files is not None else "",
-                f"{seconds:,.0f}" if seconds is not None else "never run",
+                f"{seconds:,.0f}" if seconds is not None else "not known",
             )
     console.print(table)
     if done:

@@ -156,7 +156,7 @@ def _tell(running: _Running, instance: Any, outcome: Outcome, console: Console) 
     entries, running.cursor = events(instance, running.run_id, running.cursor)
     failures = len(outcome.failures)
     for entry in entries:
-        line = tell(outcome, running.started, entry)
+        line = tell(outcome, running.started, entry, running.planned.title)
         if line:
             console.print(f"  {line}")
     running.has_told_failure |= len(outcome.failures) > failures

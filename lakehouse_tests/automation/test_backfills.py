@@ -13,6 +13,7 @@ from lakehouse.automation.runs import GOLD
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract, Partition
 from lakehouse.definitions import build
+from lakehouse.gold import project as dbt
 from lakehouse.gold.assets import GoldConfig, dbt_vars
 from lakehouse.settings import settings
 from lakehouse_tests.automation.planned import RUNS
@@ -33,7 +34,7 @@ def repository(lakehouse_home: Path) -> Any:
 
 
 def plan(asked: Backfill, contracts: dict[str, Contract], repository: Any) -> list[Any]:
-    return plan_backfill(asked, contracts, STARTS, TODAY, repository)
+    return plan_backfill(asked, contracts, STARTS, TODAY, repository, dbt.tables_read(settings(), contracts))
 
 
 def test_a_table_is_taken_in_few_runs_and_what_follows_once(contracts: dict[str, Contract], repository: Any) -> None:
@@ -50,6 +51,8 @@ def test_a_table_is_taken_in_few_runs_and_what_follows_once(contracts: dict[str,
     assert covered[0][0] == ASKED.first and covered[-1][1] == ASKED.last + timedelta(days=1)
     assert all(one[1] == other[0] for one, other in pairwise(covered))
     assert len(plan(replace(ASKED, has_downstream=False), contracts, repository)) == 1
+    unread = plan(replace(ASKED, tables=("marketing_campaigns",)), contracts, repository)
+    assert [run.title for run in unread] == ["bronze marketing_campaigns", "silver marketing_campaigns"]
 
 
 def test_tables_do_not_wait_for_each_other_in_bronze(contracts: dict[str, Contract], repository: Any) -> None:

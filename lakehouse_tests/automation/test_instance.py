@@ -9,7 +9,14 @@ import dagster as dg
 import pytest
 
 from lakehouse.automation import instance as instances
-from lakehouse.automation.instance import STARTED_BY, heal_dead_runs, heal_gone_runs, heal_lost_runs, prepare_ui
+from lakehouse.automation.instance import (
+    STARTED_BY,
+    heal_dead_runs,
+    heal_gone_runs,
+    heal_lost_runs,
+    only_ui,
+    prepare_ui,
+)
 from lakehouse.settings import Settings
 
 TAGS = {"lakehouse/started_by": "a test"}
@@ -68,6 +75,19 @@ def test_runs_whose_process_was_killed_are_failed_whoever_started_them() -> None
     with dg.DagsterInstance.ephemeral() as instance:
         begun(instance, {}, ended.pid)
         assert heal_gone_runs(instance) == [], "another machine may have it"
+
+
+def test_a_home_has_one_ui_for_each_has_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    here = Settings(home=tmp_path)
+    with (
+        only_ui(here, 3005),
+        pytest.raises(SystemExit, match=r"served already: http://127.0.0.1:3005, process \d+"),
+        only_ui(here, 3006),
+    ):
+        raise AssertionError("a second daemon begins")
+    with only_ui(here, 3006):
+        assert "3006" in (tmp_path / "dagster" / "ui.txt").read_text()
 
 
 def test_a_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,25 @@ def _gold() -> Iterator[Any]:
     raise dg.Failure("Gold was not released and is back at release 4: adds_up", allow_retries=False)
 
 
+@dg.asset(key=["bronze", "shop_orders"])
+def _bronze(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    return dg.MaterializeResult(metadata={"records_taken": 2})
+
+
+def test_several_runs_of_a_table_are_told_apart_and_add_up() -> None:
+    outcome, said = Outcome(), []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for day in ("2025-03-01", "2025-03-02"):
+            run = dg.materialize([_bronze], instance=instance)
+            entries = events(instance, run.run_id, None)[0]
+            said += [line for entry in entries if (line := tell(outcome, {}, entry, f"bronze shop_orders {day}"))]
+    assert said[0] == "bronze shop_orders 2025-03-01 …" and said[-1].startswith(
+        "bronze shop_orders 2025-03-02 done in "
+    )
+    assert said[-1].endswith(": 2 records taken")
+    assert outcome.of("bronze", "shop_orders").landed == 4
+
+
 def test_what_failed_is_told_to_whoever_is_on_call() -> None:
     outcome = Outcome()
     with dg.DagsterInstance.ephemeral() as instance:

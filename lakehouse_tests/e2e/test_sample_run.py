@@ -194,12 +194,13 @@ def test_increments_equal_a_rebuild_and_a_backfill_and_the_gold_that_follows_the
         [executable("lakehouse"), *in_two], env=shop.environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     assert killed.stdout is not None
-    while "bronze shopify_orders done" not in killed.stdout.readline():
+    while "bronze shopify_orders 2026-01-13 to 2026-01-14 done" not in killed.stdout.readline():
         assert killed.poll() is None
     while not any("2026-01-14" in path.read_text() for path in (shop.home / "backfills").glob("*.json")):
         assert killed.poll() is None
     killed.kill()
     killed.wait()
+    assert "(done)" not in shop.lakehouse(*in_two, "--dry-run", "--restart").stdout  # which changes nothing
     said = shop.lakehouse(*in_two).stdout
     assert "2026-01-13 to 2026-01-14 (done)" in said
     assert "Release 3 is in force" in said
