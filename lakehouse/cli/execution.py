@@ -24,13 +24,13 @@ from lakehouse.settings import Settings
 
 @contextmanager
 def only_run(here: Settings) -> Iterator[None]:
-    """One `lakehouse run` a home: two would race for the same tables."""
+    """One command that writes tables a home: two would race for them."""
     lock = run_lock(here)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise click.ClickException(
-            f"Another `lakehouse run` works in {here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
+            f"Another command (a run, backfill, rebuild, replay or maintenance) works in {here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
         ) from None
     try:
         yield

@@ -483,7 +483,7 @@ def _format(compiled: _Compiled, where: Where, value: object, logical: str, targ
         compiled.document.add(where, f"the format `{value}` cannot be checked", choose(value, FORMATS))
         return
     predicate = f"{target.expression} rlike {spark_sql.text_literal(FORMATS[value])}"
-    _value_rule(compiled, where, target, "format", predicate, f"{target.path} has the form of a {value}")
+    _value_rule(compiled, where, target, "format", predicate, f"{target.path} is a well-formed {value}")
 
 
 def _integer_format(compiled: _Compiled, where: Where, value: object, target: _Target) -> None:

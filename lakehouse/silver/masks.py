@@ -40,7 +40,7 @@ def masked_column(column: Column, expression: str) -> str:
 
 
 def masked_record(contract: Contract, record: str = "record", disposition: str = "disposition") -> str:
-    """SQL for a raw record as people may see it.
+    """SQL for a raw record as people may see it; NULL stays NULL.
 
     Where a table has personal data, its values are blotted out of a JSON record that could be read; of any other
     record nothing is shown, because nobody knows where in it the personal data stands.
@@ -48,7 +48,8 @@ def masked_record(contract: Contract, record: str = "record", disposition: str =
     if not contract.pii_columns:
         return record
     if contract.format != "json":
-        return literal(f"{REDACTED} (a record with personal data)")
+        hidden = literal(f"{REDACTED} (a record with personal data)")
+        return f"if({record} is null, null, {hidden})"
     names = "|".join(_spellings(column.source_name) for column in contract.pii_columns)
     value = f"(?!null\\b)(?:{_TEXT}|{_nested(_DEEPEST)}|{_BARE})"
     pair = f'(?i)("(?:{names})"\\s*:\\s*){value}'

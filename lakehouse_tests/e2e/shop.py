@@ -68,6 +68,12 @@ class Shop:
         with sqlite3.connect(self.home / "dagster" / "history" / "runs.db") as runs:
             return int(runs.execute("select count(*) from runs").fetchone()[0])
 
+    def runs_of_backfills(self) -> list[str]:
+        """How the runs stand that Dagster's own backfills asked for."""
+        query = "select status from runs join run_tags using (run_id) where key = 'dagster/backfill'"
+        with sqlite3.connect(self.home / "dagster" / "history" / "runs.db") as runs:
+            return [row[0] for row in runs.execute(query)]
+
     def close(self) -> None:
         self._thread.shutdown()
         self.lakehouse("engine", "stop", ok=False)

@@ -319,3 +319,10 @@ def test_files_dropped_in_landing_reach_readers_with_no_hand_also_where_dagster_
         assert ui.kill("dagster._daemon")
         things.land()
         things.wait(ui)
+        # Dagster's own backfill of a job asks this daemon for its runs.
+        job = ("-w", "workspace.yaml", "-j", "ingest_police_calls", "--from", "2026-01-30", "--to", "2026-01-30")
+        shop.call(executable("dagster"), "job", "backfill", *job, "--noprompt")
+        until = time.monotonic() + 240
+        while (states := shop.runs_of_backfills()) != ["SUCCESS"]:
+            assert time.monotonic() < until and "FAILURE" not in states, (states, ui.said())
+            time.sleep(1)

@@ -1,6 +1,7 @@
 """What people may see of personal data."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from lakehouse_tests.silver.small import column, contract, key, pii
 SECRET = "s3cr3t"
 
 
-def shown(spark: Any, of: Any, records: list[str], disposition: str = "quarantined") -> list[str]:
+def shown(spark: Any, of: Any, records: Sequence[str | None], disposition: str = "quarantined") -> list[Any]:
     frame = spark.createDataFrame(list(enumerate(records)), "nth int, record string")
     rows = frame.selectExpr("nth", f"'{disposition}' as disposition", "record").selectExpr(
         "nth", f"{masked_record(of)} as shown"
@@ -68,6 +69,9 @@ def test_nothing_is_shown_of_what_cannot_be_read_nor_of_csv(spark: Any) -> None:
     records = [record for record, _ in RECORDS]
     for of, disposition in ((people(), "rejected"), (contract([key(), pii("email")], format="csv"), "quarantined")):
         assert all(found.startswith(f"{REDACTED} (") for found in shown(spark, of, records, disposition))
+    assert shown(spark, contract([key(), pii("email")], format="csv"), [None]) == [None], (
+        "what is not there is not hidden"
+    )
 
 
 def test_a_table_without_personal_data_is_shown_as_it_is() -> None:

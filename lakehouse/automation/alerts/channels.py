@@ -61,7 +61,8 @@ class ChannelError(Exception):
 def name_of(channel: str) -> str:
     """A channel without what is secret of it."""
     parts = _parts(channel)
-    return f"{parts.scheme}://{parts.hostname if parts.scheme != 'pagerduty' else '…'}"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{'…' if parts.scheme == 'pagerduty' else f'{parts.hostname}{port}'}"
 
 
 def send(channel: str, alert: Alert) -> None:

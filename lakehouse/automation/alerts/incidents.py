@@ -1,6 +1,6 @@
 """What broke and what works again, told by Dagster's runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,9 @@ RELEASE_STEP = "release"
 ALERTING_CHECKS = ("quality_score", "anomalies")
 """Checks of which a warning is said as well. Each sums up what others found of a batch or a day; what a single rule warns
 of is in the report. (Any check that fails holds its step back, and that is said anyway.)"""
+
+
+_WHOLE = "run of "
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,25 @@ def told_by(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Told:
     return Told(broken, frozenset(sound - broken.keys()), warned)
 
 
+def healed(
+    broken: Mapping[str, str],
+    told: Told,
+    instance: dg.DagsterInstance,
+    steps_of: Callable[[dg.DagsterRun], frozenset[str]],
+) -> Told:
+    """The same, sound also of runs that broke as a whole, where each step that such a run was to take has succeeded in this
+    one: whoever mends it need not ask for the same assets. `broken`: what is broken → the run that said so."""
+    again = set()
+    for key, run_id in broken.items():
+        died = instance.get_run_by_id(run_id) if key.startswith(_WHOLE) else None
+        if died is not None and (steps := steps_of(died)) and steps <= told.sound:
+            again.add(key)
+    return replace(told, sound=told.sound | again)
+
+
 def _name_of(run: dg.DagsterRun) -> str:
     keys = sorted(key.to_user_string() for key in run.asset_selection or ())
-    return "run of " + (", ".join(keys[:3]) + (" …" if len(keys) > 3 else "") if keys else run.job_name)
+    return _WHOLE + (", ".join(keys[:3]) + (" …" if len(keys) > 3 else "") if keys else run.job_name)
 
 
 def alerts_of(told: Told, broken_before: Iterable[str], says_success: bool) -> list[Alert]:
@@ -71,12 +90,15 @@ def alerts_of(told: Told, broken_before: Iterable[str], says_success: bool) -> l
     return found
 
 
-def addressed(alert: Alert, run: dg.DagsterRun, owners: Mapping[str, Sequence[str]], ui_url: str, at: str) -> Alert:
-    """The alert with whom it concerns and where to look."""
+def addressed(
+    alert: Alert, run: dg.DagsterRun, steps: Collection[str], owners: Mapping[str, Sequence[str]], ui_url: str, at: str
+) -> Alert:
+    """The alert with whom it concerns and where to look. `steps`: of the run, whose owners are asked where it broke as a whole."""
+    of_all = sorted({owner for step in steps for owner in owners.get(step, ())})
     return replace(
         alert,
         key=alert.key.replace("__", "/", 1),
-        owners=tuple(owners.get(alert.key, owners.get(alert.key.rpartition(".")[0], ()))),
+        owners=tuple(owners.get(alert.key) or owners.get(alert.key.rpartition(".")[0]) or of_all),
         run_id=run.run_id,
         url=f"{ui_url.rstrip('/')}/runs/{run.run_id}",
         at=at,
@@ -87,8 +109,20 @@ def owners_by_step(graph: Any) -> dict[str, tuple[str, ...]]:
     """Step → the owners of its assets. Every model of gold is made by the step `gold`."""
     found: dict[str, set[str]] = {}
     for node in graph.asset_nodes:
-        step = {"gold": "gold", "staging": "gold", "serving": RELEASE_STEP}.get(
-            node.group_name, "__".join(node.key.path)
-        )
-        found.setdefault(step, set()).update(node.owners)
+        found.setdefault(_step_of(node), set()).update(node.owners)
     return {step: tuple(sorted(owners)) for step, owners in found.items()}
+
+
+def steps_of(repository: Any, run: dg.DagsterRun) -> frozenset[str]:
+    """The steps that a run was to take: of its assets, or else of its job; none of a job that is not there any more."""
+    keys = run.asset_selection
+    if not keys and repository.has_job(run.job_name):
+        keys = repository.get_job(run.job_name).asset_layer.executable_asset_keys
+    graph = repository.asset_graph
+    return frozenset(_step_of(graph.get(key)) for key in keys or () if graph.has(key))
+
+
+def _step_of(node: Any) -> str:
+    """The step that makes an asset; a table and its quarantine are made by one."""
+    of_group = {"gold": "gold", "staging": "gold", "serving": RELEASE_STEP}
+    return of_group.get(node.group_name, "__".join(node.key.path).removesuffix("__quarantine"))

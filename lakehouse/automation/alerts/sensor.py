@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from lakehouse.automation.alerts.channels import Alert, ChannelError, name_of, send
-from lakehouse.automation.alerts.incidents import addressed, alerts_of, owners_by_step, told_by
+from lakehouse.automation.alerts.incidents import addressed, alerts_of, healed, owners_by_step, steps_of, told_by
 from lakehouse.settings import Settings, settings
 
 INTERVAL_SECONDS = 15
@@ -42,9 +43,14 @@ class Memory:
 
 
 def look(
-    instance: dg.DagsterInstance, memory: Memory, here: Settings, owners: dict[str, tuple[str, ...]]
+    instance: dg.DagsterInstance,
+    memory: Memory,
+    here: Settings,
+    owners: dict[str, tuple[str, ...]],
+    steps: Callable[[dg.DagsterRun], frozenset[str]],
 ) -> list[Alert]:
-    """The alerts of the runs that have ended since the last look; `memory` is brought up to date."""
+    """The alerts of the runs that have ended since the last look; `memory` is brought up to date. `steps`: of a run, those that
+    it was to take."""
     # A second of overlap: two runs may change in one moment, of which one was seen.
     after = datetime.fromtimestamp(memory.since - 1, UTC)
     records = instance.get_run_records(
@@ -60,10 +66,10 @@ def look(
         if run.run_id in memory.seen:
             continue
         memory.seen = [*memory.seen, run.run_id][-4 * RUNS_A_TICK :]
-        told = told_by(instance, run)
+        told = healed(memory.broken, told_by(instance, run), instance, steps)
         at = record.update_timestamp.isoformat(timespec="seconds")
         for alert in alerts_of(told, memory.broken, here.alert_on_success):
-            found.append(addressed(alert, run, owners, here.ui_url, at))
+            found.append(addressed(alert, run, steps(run), owners, here.ui_url, at))
             if alert.status in ("broken", "warning"):
                 memory.broken[alert.key] = run.run_id
             else:
@@ -110,7 +116,8 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Starts no run. Everything is in the daemon's log, also without a channel."""
     here, memory = settings(), Memory.of(context.cursor)
     assert context.repository_def is not None
-    found = look(context.instance, memory, here, owners_by_step(context.repository_def.asset_graph))
+    owners = owners_by_step(context.repository_def.asset_graph)
+    found = look(context.instance, memory, here, owners, partial(steps_of, context.repository_def))
     deliver(memory, here.alert_channels, found, context.log.warning)
     told = f"{len(found)} alert(s)." if found else "Nothing broke, and nothing recovered."
     left = f" {len(memory.waiting)} wait for a channel that does not take them." if memory.waiting else ""

@@ -160,4 +160,4 @@ def test_a_channel_that_cannot_be_understood_says_so(channel: str, words: str) -
 def test_what_is_secret_of_a_channel_is_never_said() -> None:
     assert name_of("pagerduty://R0UT1NG") == "pagerduty://…"
     assert name_of("slack+https://hooks.slack.com/services/T0/secret") == "slack+https://hooks.slack.com"
-    assert name_of("smtps://me:secret@mail.example.org:465/?from=a@b&to=c@d") == "smtps://mail.example.org"
+    assert name_of("smtps://me:secret@mail.example.org:465/?from=a@b&to=c@d") == "smtps://mail.example.org:465"

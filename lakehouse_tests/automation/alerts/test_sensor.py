@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,7 @@ import pytest
 
 from lakehouse.automation.alerts import sensor
 from lakehouse.automation.alerts.channels import Alert, ChannelError, pagerduty_event
-from lakehouse.automation.alerts.incidents import owners_by_step
+from lakehouse.automation.alerts.incidents import owners_by_step, steps_of
 from lakehouse.automation.alerts.sensor import Memory, deliver, look
 from lakehouse.settings import Settings
 
@@ -70,6 +71,10 @@ def warn(
     dg.materialize([_orders], instance=instance, raise_on_error=False)
 
 
+def steps(run: dg.DagsterRun) -> frozenset[str]:
+    return frozenset("__".join(key.path) for key in run.asset_selection or ())
+
+
 def told(found: list[Alert]) -> list[tuple[str, str]]:
     return [(alert.status, alert.key) for alert in found]
 
@@ -77,19 +82,22 @@ def told(found: list[Alert]) -> list[tuple[str, str]]:
 def test_what_broke_is_said_once_until_it_works_again(instance: dg.DagsterInstance, here: Settings) -> None:
     memory = Memory(since=0)
     first = run(instance, "orders")
-    (alert,) = look(instance, memory, here, OWNERS)
+    (alert,) = look(instance, memory, here, OWNERS, steps)
     assert (alert.status, alert.key, alert.owners) == ("broken", "silver/orders", ("team:shop",))
     assert "expected at most 5 %, found 40 %" in alert.text
     assert alert.url == f"http://lakehouse.example/runs/{first}"
-    assert look(instance, memory, here, OWNERS) == [], "the same run"
+    assert look(instance, memory, here, OWNERS, steps) == [], "the same run"
     run(instance, "orders")
-    assert look(instance, memory, here, OWNERS) == [], "broken still"
+    assert look(instance, memory, here, OWNERS, steps) == [], "broken still"
     run(instance, "payments")
-    assert told(look(instance, memory, here, OWNERS)) == [("broken", "silver/payments"), ("recovered", "silver/orders")]
+    assert told(look(instance, memory, here, OWNERS, steps)) == [
+        ("broken", "silver/payments"),
+        ("recovered", "silver/orders"),
+    ]
     run(instance)
-    assert told(look(instance, memory, here, OWNERS)) == [("recovered", "silver/payments")]
+    assert told(look(instance, memory, here, OWNERS, steps)) == [("recovered", "silver/payments")]
     run(instance)
-    assert look(instance, memory, here, OWNERS) == []
+    assert look(instance, memory, here, OWNERS, steps) == []
 
 
 def test_a_score_or_an_anomaly_that_warns_is_said_once_until_it_passes(
@@ -97,7 +105,7 @@ def test_a_score_or_an_anomaly_that_warns_is_said_once_until_it_passes(
 ) -> None:
     memory = Memory(since=0)
     warn(instance, "quality_score", "price_positive")
-    (alert,) = look(instance, memory, here, OWNERS)
+    (alert,) = look(instance, memory, here, OWNERS, steps)
     assert (alert.status, alert.key, alert.title) == (
         "warning", "silver/orders.quality_score", "Warning: silver/orders.quality_score",
     )  # fmt: skip
@@ -105,19 +113,19 @@ def test_a_score_or_an_anomaly_that_warns_is_said_once_until_it_passes(
     assert alert.text == "silver.orders.quality_score: expected >= 0.9, found 0.8."
     assert (pagerduty_event(alert, "k")["event_action"], severity(alert)) == ("trigger", "warning")
     warn(instance, "quality_score", "anomalies")
-    assert told(look(instance, memory, here, OWNERS)) == [("warning", "silver/orders.anomalies")], (
+    assert told(look(instance, memory, here, OWNERS, steps)) == [("warning", "silver/orders.anomalies")], (
         "the score warns still"
     )
     warn(instance, "quality_score", failed=True)
-    assert told(look(instance, memory, here, OWNERS)) == [
+    assert told(look(instance, memory, here, OWNERS, steps)) == [
         ("broken", "silver/orders"), ("recovered", "silver/orders.anomalies"),
     ]  # fmt: skip
     warn(instance)
-    recovered = look(instance, memory, here, OWNERS)
+    recovered = look(instance, memory, here, OWNERS, steps)
     assert told(recovered) == [("recovered", "silver/orders"), ("recovered", "silver/orders.quality_score")]
     assert (pagerduty_event(recovered[1], "k")["event_action"], recovered[1].owners) == ("resolve", ("team:shop",))
     warn(instance, "price_positive")
-    assert look(instance, memory, here, OWNERS) == [], "a single rule is in the report"
+    assert look(instance, memory, here, OWNERS, steps) == [], "a single rule is in the report"
 
 
 def severity(alert: Alert) -> Any:
@@ -131,20 +139,20 @@ def test_nothing_is_forgotten_over_a_cursor_and_nothing_old_is_news(
     run(instance, "orders")
     memory = Memory.of(None)
     memory.since += 5
-    assert look(instance, memory, here, OWNERS) == [], "before the first start"
+    assert look(instance, memory, here, OWNERS, steps) == [], "before the first start"
     memory = Memory(since=0)
-    look(instance, memory, here, OWNERS)
+    look(instance, memory, here, OWNERS, steps)
     again = Memory.of(json.dumps(asdict(memory)))
     assert again == memory
     run(instance)
-    assert told(look(instance, again, here, OWNERS)) == [("recovered", "silver/orders")]
+    assert told(look(instance, again, here, OWNERS, steps)) == [("recovered", "silver/orders")]
 
 
 def test_a_release_is_news_for_who_asked_for_it(instance: dg.DagsterInstance, here: Settings) -> None:
     run(instance, released=True)
-    assert look(instance, Memory(since=0), here, OWNERS) == []
+    assert look(instance, Memory(since=0), here, OWNERS, steps) == []
     asking = here.model_copy(update={"alert_on_success": True})
-    assert told(look(instance, Memory(since=0), asking, OWNERS)) == [("notice", "release")]
+    assert told(look(instance, Memory(since=0), asking, OWNERS, steps)) == [("notice", "release")]
 
 
 def test_a_run_that_died_outside_of_its_steps_is_said_too(instance: dg.DagsterInstance, here: Settings) -> None:
@@ -153,8 +161,24 @@ def test_a_run_that_died_outside_of_its_steps_is_said_too(instance: dg.DagsterIn
 
     died = instance.create_run_for_job(nightly)
     instance.report_run_failed(died, "Its process ended before it did.")
-    (alert,) = look(instance, Memory(since=0), here, OWNERS)
+    (alert,) = look(instance, Memory(since=0), here, OWNERS, steps)
     assert (alert.key, alert.status) == ("run of nightly", "broken")
+
+
+def test_a_run_that_died_concerns_the_owners_of_its_tables_and_is_mended_by_whichever_makes_them(
+    instance: dg.DagsterInstance, here: Settings
+) -> None:
+    @dg.asset(key=["silver", "orders"])
+    def _orders() -> None: ...
+
+    job = dg.Definitions(assets=[_orders]).resolve_implicit_global_asset_job_def()
+    died = instance.create_run_for_job(job, asset_selection=frozenset({dg.AssetKey(["silver", "orders"])}))
+    instance.report_run_failed(died, "Its process ended before it did.")
+    memory = Memory(since=0)
+    (alert,) = look(instance, memory, here, OWNERS, steps)
+    assert (alert.key, alert.owners) == ("run of silver/orders", ("team:shop",))
+    run(instance, "payments")
+    assert ("recovered", "run of silver/orders") in told(look(instance, memory, here, OWNERS, steps))
 
 
 def test_who_does_not_take_an_alert_gets_it_later_and_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,3 +218,18 @@ def test_every_step_has_its_owners(lakehouse_home: Path) -> None:
     # Upkeep that fails is told to those whose tables it is.
     assert owners["maintenance__shopify_orders"] == owners["silver__shopify_orders"]
     assert owners["maintenance__gold"] == ("team:analytics",)
+
+
+def test_the_steps_of_a_run_are_those_of_its_assets_or_its_job(lakehouse_home: Path) -> None:
+    from lakehouse.definitions import build
+    from lakehouse.settings import settings
+
+    repository = build(settings()).get_repository_def()
+    keys = [
+        dg.AssetKey(path) for path in (["silver", "shopify_orders"], ["gold", "fct_orders"], ["serving", "fct_orders"])
+    ]
+    some = SimpleNamespace(asset_selection=frozenset(keys), job_name="__ASSET_JOB")
+    assert steps_of(repository, some) == {"silver__shopify_orders", "gold", "release"}
+    nightly = SimpleNamespace(asset_selection=None, job_name="ingest_shopify_orders")
+    assert steps_of(repository, nightly) == {"bronze__shopify_orders"}
+    assert steps_of(repository, SimpleNamespace(asset_selection=None, job_name="gone")) == frozenset()
