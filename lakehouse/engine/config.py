@@ -185,6 +185,8 @@ def log4j_properties(engine_dir: Path) -> str:
         "plan_fields": "org.apache.spark.sql.catalyst.util.SparkStringUtils",
         "hostname": "org.apache.spark.util.Utils",
     }
+    # What a query failed of is told to whoever asked it, often for no more than whether a table is there.
+    silent = {"told_to_clients": "org.apache.spark.sql.connect.utils.ErrorUtils"}
     lines = [
         "rootLogger.level = warn",
         "rootLogger.appenderRef.file.ref = file",
@@ -193,7 +195,7 @@ def log4j_properties(engine_dir: Path) -> str:
         f"appender.file.fileName = {engine_dir}/engine.log",
         f"appender.file.filePattern = {engine_dir}/engine.log.%i",
         "appender.file.layout.type = PatternLayout",
-        "appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss}{UTC} %p %c{1}: %m%n%ex{20}",
+        "appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss}{UTC} %p %c{1}: %m%n%notEmpty{%ex{20}%n}",
         "appender.file.policies.type = Policies",
         "appender.file.policies.size.type = SizeBasedTriggeringPolicy",
         "appender.file.policies.size.size = 5MB",
@@ -202,4 +204,6 @@ def log4j_properties(engine_dir: Path) -> str:
     ]
     for key, name in quiet.items():
         lines += [f"logger.{key}.name = {name}", f"logger.{key}.level = error"]
+    for key, name in silent.items():
+        lines += [f"logger.{key}.name = {name}", f"logger.{key}.level = off"]
     return "\n".join(lines) + "\n"
