@@ -19,6 +19,7 @@ from lakehouse.cli.output import WRITERS
 from lakehouse.contracts.loader import load_all
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.client import connect
+from lakehouse.quality.audit import BATCH_REJECTED
 from lakehouse.settings import Settings, settings
 from lakehouse.silver import evolution, refine
 from lakehouse.silver import quarantine as ward
@@ -349,6 +350,10 @@ def _foretell(contract: Contract, spark: Any, asked: Replay) -> None:
         click.echo(f"  {row['id']} would still be {row['outcome']}: {', '.join(row['reasons'])}")
     if len(refused) > LISTED:
         click.echo(f"  … and {len(refused) - LISTED} more.")
+    if any(BATCH_REJECTED in row["reasons"] for row in refused):
+        click.echo(
+            f"Their batch was rejected: `lakehouse batch release {contract.table} BATCH --note …` takes that back."
+        )
 
 
 def _end(

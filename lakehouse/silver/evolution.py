@@ -188,7 +188,7 @@ def check_unknown(contract: Contract, unknown: Mapping[str, str], batch: int) ->
 def _said(contract: Contract, added: Mapping[str, str], unknown: Mapping[str, str]) -> str:
     listed = [f"`{field}` (first in {file})" for field, file in list(unknown.items())[:NAMED_AT_MOST]]
     more = f" and {len(unknown) - NAMED_AT_MOST} more" if len(unknown) > NAMED_AT_MOST else ""
-    fields = added if contract.unknown_fields == "add" else {snake(field): field for field in unknown}
+    fields = added if contract.unknown_fields == "add" else to_add(contract, unknown)
     lines = "".join(
         f"\n      - name: {name}\n        logicalType: string"
         + (f"\n        physicalName: {field!r}" if field != name else "")
@@ -199,10 +199,12 @@ def _said(contract: Contract, added: Mapping[str, str], unknown: Mapping[str, st
         kept = " They stay in `_rescued`." if contract.unknown_fields == "add" else ""
         parts.append(f"Fields: {', '.join(listed)}{more}.{kept}")
     if contract.unknown_fields == "fail":
-        parts.append("Write `unknown_fields: rescue` or `add` to let such a batch pass, or")
+        parts.append(f"Write `unknown_fields: rescue` or `add` to let such a batch pass{', or add' if lines else '.'}")
+    elif lines:
+        parts.append("Add")
     if lines:
         parts.append(
-            f"Add to `properties` in {contract.file.name}, with the type, the classification and the description that they "
+            f"to `properties` in {contract.file.name}, with the type, the classification and the description that they "
             f"should have:{lines}"
         )
     return " ".join(parts)

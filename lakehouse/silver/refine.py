@@ -92,8 +92,9 @@ class BatchBlockedError(Exception):
     def __init__(self, table: str, batch: int, landed: int, results: list[CheckResult]) -> None:
         self.table, self.batch, self.landed, self.results = table, batch, landed, results
         reasons = "; ".join(result.sentence for result in blocking(results))
+        end = "\n" if "\n" in reasons else " "  # after lines to paste, on a line of its own
         super().__init__(
-            f"{table}: batch {batch} of {landed} records is held back, nothing was committed. {reasons} "
+            f"{table}: batch {batch} of {landed} records is held back, nothing was committed. {reasons}{end}"
             "Correct the source or the contract's threshold and run again, or decide: `lakehouse batch show "
             f"{table}`. The batch is kept in bronze."
         )

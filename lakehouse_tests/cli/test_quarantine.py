@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from lakehouse.cli import lakehouse
 from lakehouse.settings import settings
+from lakehouse.silver.quarantine import Replay, Selection
 from lakehouse_tests.silver.small import accepted, column, contract, key, pii
 from lakehouse_tests.silver.test_refine import DAY, Shop
 
@@ -94,6 +95,20 @@ def test_from_the_list_to_the_table_and_nothing_personal_on_the_way(shop: Any) -
     for text in ("fixed by ann: typing error", "replayed: applied by"):
         assert text in history
     assert SECRET not in "".join(said) and "s3cr3t" not in "".join(said)
+
+
+def test_of_a_rejected_batch_it_is_said_what_to_do_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lakehouse.cli import quarantine as cli
+
+    refused = {"id": "ab12", "was": "rejected", "outcome": "rejected", "reasons": ["batch_rejected"]}
+    monkeypatch.setattr(cli.refine, "preview", lambda *_: [refused])
+    of: Any = contract([key()])
+    cli._foretell(of, None, Replay(Selection(everything=True), "ann", "x"))
+    said = capsys.readouterr().out
+    assert "0 of 1 record(s) would be accepted." in said
+    assert f"Their batch was rejected: `lakehouse batch release {of.table} BATCH --note …` takes that back." in said
 
 
 def test_ids_that_mean_several_are_refused() -> None:

@@ -73,6 +73,10 @@ def test_what_is_said_of_unknown_fields_can_be_pasted() -> None:
     assert held.outcome == "fail"
     assert "`colour` (first in f.json)" in held.sentence
     assert "unknown_fields: rescue" in held.sentence
+    assert "such a batch pass, or add to `properties` in shop_things.yaml" in held.sentence
+    taken = {"Id": "f.json", "Valid-From": "f.json", "???": "f.json"}  # each would be declared twice, or has no name
+    held = check_unknown(replace(of, unknown_fields="fail"), taken, 1)
+    assert held.description.endswith("`add` to let such a batch pass.") and "- name:" not in held.description
 
 
 def test_a_column_that_is_gone_is_told_from_one_that_is_called_otherwise() -> None:
