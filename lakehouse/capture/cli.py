@@ -62,6 +62,8 @@ def start_command(servers: tuple[str, ...], foreground: bool, snapshot: bool) ->
     for source in found:
         has_begun = lifecycle.start(settings(), source, snapshot)
         click.echo(f"{source.name} {'is captured now' if has_begun else 'is being captured already'}.")
+        for note in lifecycle.status(settings(), source).notes if has_begun else ():
+            click.echo(f"  Note: {note}")
 
 
 @cdc.command("status")
@@ -124,6 +126,7 @@ def describe(found: Status) -> str:
         lines.append(
             f"  behind by {_size(slot.behind)}{seconds}; the database keeps {_size(slot.retained)} of log for it"
         )
+    lines += [f"  Note: {note}" for note in found.notes]
     return "\n".join([*lines, *(f"  Warning: {warning}" for warning in found.warnings)])
 
 

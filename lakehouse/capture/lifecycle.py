@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Status:
     state: State | None
     slot: Slot | None
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of a capture that does what it can; nothing has to be done."""
 
     @property
     def is_running(self) -> bool:
@@ -133,6 +135,7 @@ def status(settings: Settings, source: Source) -> Status:
     debezium.refuse_without_extra()
     found, held = record.alive(settings, source.name), state.read(settings, source.name)
     warnings: list[str] = []
+    notes: list[str] = []
     slot = None
     if said := record.problem(settings, source.name):
         warnings.append(said)
@@ -140,14 +143,15 @@ def status(settings: Settings, source: Source) -> Status:
         try:
             with postgres.connected(source, login(source.name)) as connection:
                 slot = postgres.slot(connection, held.slot)
+                notes = postgres.losses(connection, source)
         except CaptureError as problem:
             warnings.append(str(problem))
         else:
             warnings += slot_warnings(settings, source, held, slot)
-    status = Status(source, found, held, slot, tuple(warnings))
+    status = Status(source, found, held, slot, tuple(warnings), tuple(notes))
     if found and (status.seconds_behind or 0) > SILENT_SECONDS and held and held.offset is not None:
         told = f"{source.name} has stored no position for {status.seconds_behind:.0f} s, and the database has gone on."
-        return Status(source, found, held, slot, (*warnings, f"{told} Look at {log_path(settings, source.name)}."))
+        return replace(status, warnings=(*warnings, f"{told} Look at {log_path(settings, source.name)}."))
     return status
 
 

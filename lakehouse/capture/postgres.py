@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,8 @@ class UnreachableError(CaptureError):
 
 _LATER = ("57P01", "57P02", "57P03", "53300")
 """What a database says that is being stopped or started, or that has too many connections."""
+NAMED_AT_MOST = 5
+"""Columns that one sentence names."""
 FREE_SECONDS = 45
 """How long a slot may be in use by a capture that was killed: until the database has noticed."""
 
@@ -202,6 +204,42 @@ def _check_may_publish(connection: Any, source: Source, login: Login) -> None:
                 f"LAKEHOUSE_CDC_{source.name.upper()}_PUBLICATION=lakehouse; or `grant {owner} to {login.user}` and "
                 f"`grant create on database {source.database} to {login.user}`.",
             )
+
+
+def losses(connection: Any, source: Source) -> list[str]:
+    """What a capture may lose though it goes well: a sentence with a remedy for each table of which that is so.
+
+    A large value (TOAST) that a change leaves as it was is in the log only with the whole row. Silver has it from before,
+    but not under a key that is new.
+    """
+    return [_loss(source, table, *found) for table in source.tables if (found := _large(connection, table))]
+
+
+def _large(connection: Any, table: Table) -> tuple[list[str], bool] | None:
+    """The columns of a table that silver keeps and that may be missing from its log, and whether its partitions, which
+    hold its rows, are why; None where there are no such columns."""
+    rows = connection.run(
+        """select distinct a.attname::text, c.relkind = 'p'
+        from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        cross join lateral (select c.oid union select relid from pg_partition_tree(c.oid)) as part (oid)
+        join pg_class as p on p.oid = part.oid and p.relreplident <> 'f' and p.reltoastrelid <> 0
+        join pg_attribute as a on a.attrelid = p.oid and a.attnum > 0 and not a.attisdropped and a.attstorage in ('x', 'e')
+        where n.nspname = :schema and c.relname = :name order by 1""",
+        schema=table.schema,
+        name=table.name,
+    )
+    kept = [name for name, _ in rows if name not in table.keys and (table.columns is None or name in table.columns)]
+    return (kept, rows[0][1]) if kept else None
+
+
+def _loss(source: Source, table: Table, columns: Sequence[str], is_partitioned: bool) -> str:
+    more = f" and {len(columns) - NAMED_AT_MOST} more" if len(columns) > NAMED_AT_MOST else ""
+    partitions = ", and the same for its partitions" if is_partitioned else ""
+    return (
+        f"Where a row of {table.full_name} of {source.name} gets another key, its large values that stay as they were "
+        f"({', '.join(columns[:NAMED_AT_MOST])}{more}) are lost, for the log has them only with replica identity full: unless "
+        f"keys never change, run `alter table {table.full_name} replica identity full`{partitions}."
+    )
 
 
 def slot(connection: Any, name: str) -> Slot | None:

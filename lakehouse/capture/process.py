@@ -128,6 +128,8 @@ def _position(here: Settings, source: Source, is_anew: bool, files: Files) -> St
     entry = login(source.name)
     with postgres.connected(source, entry) as connection:
         postgres.check(connection, source, entry, held)
+        for told in postgres.losses(connection, source):
+            say(f"Note: {told}")
         if held and held.offset is not None and not is_anew:
             _check_position(connection, source, held)
             # A table that is no longer captured misses changes from now on: named again, it needs a snapshot.

@@ -17,6 +17,8 @@ class Table:
     name: str
     keys: tuple[str, ...]
     folder: str
+    columns: tuple[str, ...] | None = None
+    """Those that silver keeps, by their names in the database; None: whichever there are."""
 
     @property
     def full_name(self) -> str:
@@ -54,7 +56,8 @@ def sources(contracts: Iterable[Contract]) -> dict[str, Source]:
 def _table(pair: tuple[Contract, Origin]) -> Table:
     contract, origin = pair
     keys = tuple(contract.column(key).source_name for key in contract.keys)
-    return Table(origin.schema, origin.table, keys, f"{contract.source}/{contract.name}")
+    columns = None if contract.unknown_fields == "add" else tuple(column.source_name for column in contract.columns)
+    return Table(origin.schema, origin.table, keys, f"{contract.source}/{contract.name}", columns)
 
 
 def chosen(known: dict[str, Source], names: Iterable[str]) -> list[Source]:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lakehouse.capture import lifecycle
+from lakehouse.capture.cli import cdc
 from lakehouse.settings import settings
 from lakehouse_tests.capture import replay
 from lakehouse_tests.capture.bank import Bank, open_bank
@@ -50,6 +52,8 @@ def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> No
         bank.wait_for(load.mark())
         status = lifecycle.status(settings(), bank.source)
         assert status.is_running and status.slot is not None and status.warnings == ()
+        (note,) = status.notes
+        assert "public.accounts" in note and "(added, name, note)" in note, "entries are identified by whole rows"
         lifecycle.stop(settings(), bank.source)
         for table in TABLES:
             _, held = load.moments[-1]
@@ -61,7 +65,9 @@ def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> No
 
 
 def test_an_interrupted_stream_goes_on_and_a_slot_that_is_gone_is_not_passed_over(bank: Bank) -> None:
-    lifecycle.start(settings(), bank.source)
+    begun, again = (CliRunner().invoke(cdc, ["start", bank.source.name]).output for _ in range(2))
+    assert "is captured now.\n  Note: Where a row of public.accounts" in begun and begun.count("Note:") == 1
+    assert again == f"{bank.source.name} is being captured already.\n"
     with Workload(bank.database, seed=4, keys=10) as load:
         bank.wait_for(load.mark())
         load.run(30, 1)
@@ -72,7 +78,10 @@ def test_an_interrupted_stream_goes_on_and_a_slot_that_is_gone_is_not_passed_ove
         bank.wait_for(load.mark())
         for table in TABLES:
             assert replay.differences(replay.replay(bank.landed(table), table), load.moments[-1][1][table]) == []
-        assert "Interrupted (" in "\n".join(lifecycle.logs(settings(), bank.source.name))
+        log = "\n".join(lifecycle.logs(settings(), bank.source.name))
+        assert "Interrupted (" in log and log.count("Note: Where a row of public.accounts") == 1
+        shown = CliRunner().invoke(cdc, ["status", bank.source.name])
+        assert shown.exit_code == 0 and shown.output.count("Note:") == 1, "worth knowing, and no warning"
         lifecycle.stop(settings(), bank.source)
 
         slot = load.connections[0].run("select slot_name from pg_replication_slots")[0][0]

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 
 from lakehouse.capture import lifecycle, state
 from lakehouse.capture.cli import cdc, lsn_text
+from lakehouse.capture.sources import sources
 from lakehouse.capture.state import State
+from lakehouse.contracts.loader import load_all
 from lakehouse.settings import settings
 from lakehouse_tests.silver.small import contract, key
 
@@ -47,6 +49,15 @@ def test_status_of_what_never_ran_exits_with_three() -> None:
     assert code == 3
     assert "one (127.0.0.1:1/shop) is not being captured." in said and "two (" in said
     assert "public.ones → shop/ones: 0 events" in said
+
+
+def test_a_large_value_counts_where_silver_keeps_it(tmp_path: Path) -> None:
+    found = sources(load_all(settings()).values())["one"].tables
+    assert [table.columns for table in found] == [("id",)]
+    servers = [{"server": "one", **SERVER}]
+    names = {"name": "ones", "folder": tmp_path / "contracts", "unknown_fields": "add"}
+    added = contract([key()], delivery="changes", sequence=["source.lsn"], servers=servers, **names)
+    assert sources([added])["one"].tables[0].columns is None, "a column that the contract does not name is added"
 
 
 def test_an_unknown_server_is_named_with_those_that_are_known() -> None:

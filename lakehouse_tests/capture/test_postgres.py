@@ -74,6 +74,43 @@ def test_whole_rows_identify_as_a_key_does(database: Database) -> None:
     connection.close()
 
 
+def test_what_a_key_that_changes_may_lose_is_told_once_a_table_and_only_where_something_can_be_lost(
+    database: Database,
+) -> None:
+    connection = database.connect()
+
+    def told(table: str, columns: tuple[str, ...] | None = None) -> list[str]:
+        of = source(database, table)
+        kept = replace(of.tables[0], columns=columns)
+        return asked.losses(connection, replace(of, tables=(kept,)))
+
+    columns = ", ".join(f"c{number} text" for number in range(7))
+    connection.run(f"create table wide (id text primary key, short varchar(3), digits numeric, {columns})")
+    connection.run("create table narrow (id int primary key, short varchar(3), digits numeric(9, 2))")
+    connection.run("create table parts (id int primary key, name text) partition by range (id)")
+    connection.run("create table part1 partition of parts for values from (0) to (9)")
+    try:
+        (said,) = told("wide")
+        assert said.startswith("Where a row of public.wide of shop gets another key, its large values")
+        assert "(c0, c1, c2, c3, c4 and 3 more)" in said, "neither the key, which is in the log, nor digits"
+        assert said.endswith("run `alter table public.wide replica identity full`.")
+        assert "(c3)" in told("wide", ("id", "digits", "c3"))[0]
+        assert told("wide", ("id", "digits")) == [], "no large value is kept"
+        assert told("narrow") == [], "its rows never have values elsewhere"
+        assert told("keyless") != [] and told("missing") == []
+        connection.run("alter table wide replica identity full")
+        assert told("wide") == []
+
+        assert "(name)" in told("parts")[0] and "and the same for its partitions" in told("parts")[0]
+        connection.run("alter table parts replica identity full")
+        assert len(told("parts")) == 1, "the partitions have one of their own"
+        connection.run("alter table part1 replica identity full")
+        assert told("parts") == []
+    finally:
+        connection.run("drop table wide, narrow, parts")
+        connection.close()
+
+
 def test_who_may_not_log_in_replicate_or_read(database: Database) -> None:
     assert "There is no login for shop" in refusal(source(database), Login("", ""))
     told = refusal(source(database), Login("nobody", "s3cret"))
