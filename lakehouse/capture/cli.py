@@ -8,7 +8,7 @@ import click
 
 from lakehouse.capture import lifecycle
 from lakehouse.capture.errors import CaptureError
-from lakehouse.capture.lifecycle import Status
+from lakehouse.capture.lifecycle import Forgotten, Status
 from lakehouse.capture.sources import Source, chosen, sources
 from lakehouse.contracts.loader import load_all
 from lakehouse.engine.errors import EngineError
@@ -92,8 +92,9 @@ def stop_command(servers: tuple[str, ...], forget: bool) -> None:
         has_run = lifecycle.stop(settings(), source)
         click.echo(f"{source.name}: {'stopped' if has_run else 'was not being captured'}.")
         if forget:
-            lifecycle.forget(settings(), source)
-            click.echo(f"{source.name}: slot and publication are removed; the next start takes a snapshot.")
+            click.echo(
+                f"{source.name}: {outcome(lifecycle.forget(settings(), source))}; the next start takes a snapshot."
+            )
 
 
 @cdc.command("logs")
@@ -128,6 +129,12 @@ def describe(found: Status) -> str:
         )
     lines += [f"  Note: {note}" for note in found.notes]
     return "\n".join([*lines, *(f"  Warning: {warning}" for warning in found.warnings)])
+
+
+def outcome(found: Forgotten) -> str:
+    """What became of a capture that was ended for good, in words: what was removed, and what was left."""
+    removed = f"removed {' and '.join(found.removed)}" if found.removed else "there was nothing of its own to remove"
+    return f"{removed}; left the publication {found.left}, which the capture did not make" if found.left else removed
 
 
 def lsn_text(lsn: int) -> str:

@@ -52,6 +52,16 @@ class Status:
         return (datetime.now(UTC) - stored).total_seconds() if self.slot.behind else 0.0
 
 
+@dataclass(frozen=True)
+class Forgotten:
+    """What became of a capture that was ended for good."""
+
+    removed: tuple[str, ...] = ()
+    """What there was of its own in the database, such as `the slot lakehouse_shop_1`."""
+    left: str | None = None
+    """The publication that somebody else has made, and keeps; None where there is none."""
+
+
 def log_path(settings: Settings, server: str) -> Path:
     return state.folder(settings, server) / "capture.log"
 
@@ -114,8 +124,8 @@ def stop(settings: Settings, source: Source) -> bool:
         return running is not None
 
 
-def forget(settings: Settings, source: Source) -> None:
-    """Ends the capture for good: removes slot and publication, so that the database keeps no log for it.
+def forget(settings: Settings, source: Source) -> Forgotten:
+    """Ends the capture for good: removes its slot and its own publication, so that the database keeps no log for it.
 
     What was captured stays. The next start takes a snapshot, which also removes the rows that are gone by then.
     """
@@ -123,11 +133,14 @@ def forget(settings: Settings, source: Source) -> None:
     stop(settings, source)
     held = state.read(settings, source.name)
     if held is None:
-        return
+        return Forgotten()
     Files(landing(settings), source.name).publish(held.files)
-    with postgres.connected(source, login(source.name)) as connection:
-        postgres.drop(connection, held.slot)
+    entry = login(source.name)
+    with postgres.connected(source, entry) as connection:
+        removed, given = postgres.drop(connection, held.slot), entry.publication
+        left = given if given and postgres.has_publication(connection, given) else None
     state.write(settings, source.name, State(slot=held.slot, lsn=held.lsn, events=held.events))
+    return Forgotten(removed, left)
 
 
 def status(settings: Settings, source: Source) -> Status:

@@ -273,15 +273,28 @@ def end_of_log(connection: Any) -> int:
     return int(_one(connection, "select pg_current_wal_lsn() - '0/0'::pg_lsn"))
 
 
-def drop(connection: Any, name: str) -> None:
-    """Removes a slot and the publication of its name, where there are any. Raises CaptureError where it is in use."""
+def drop(connection: Any, name: str) -> tuple[str, ...]:
+    """Removes a slot and the publication of its name, where there are any; returns what there was, as words for it.
+
+    Raises CaptureError where the slot is in use.
+    """
+    removed = []
     if free(connection, name):
         connection.run("select pg_drop_replication_slot(:name)", name=name)
-    connection.run(f'drop publication if exists "{name}"')
+        removed.append(f"the slot {name}")
+    if has_publication(connection, name):
+        connection.run(f'drop publication if exists "{name}"')
+        removed.append(f"the publication {name}")
+    return tuple(removed)
 
 
-def _one(connection: Any, query: str) -> Any:
-    return connection.run(query)[0][0]
+def has_publication(connection: Any, name: str) -> bool:
+    """Whether the database has a publication of this name, whoever made it."""
+    return bool(_one(connection, "select exists (select from pg_publication where pubname = :name)", name=name))
+
+
+def _one(connection: Any, query: str, **values: Any) -> Any:
+    return connection.run(query, **values)[0][0]
 
 
 def _message(problem: Exception) -> str:

@@ -1,5 +1,6 @@
 """Landing tells what a live database held: a real Postgres, a real Debezium, killed at random moments."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,9 @@ def test_landing_holds_every_committed_event_once_and_no_other(bank: Bank) -> No
         assert replay.UNAVAILABLE not in str(bank.landed("entries")), "rows identified as a whole lack no value"
 
         # A second snapshot, of what has changed while nothing was captured, says what is gone.
-        lifecycle.forget(settings(), bank.source)
+        said = CliRunner().invoke(cdc, ["stop", bank.source.name, "--forget"]).output
+        own = rf"(lakehouse_{bank.source.name}_\w+)"
+        assert re.search(rf": removed the slot {own} and the publication \1; the next start takes a snapshot\.$", said)
         load.run(50, 1)
         load.remember()
         assert lifecycle.start(settings(), bank.source)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from lakehouse.capture import lifecycle, process, state
 from lakehouse.capture import postgres as asked
-from lakehouse.capture import process, state
+from lakehouse.capture.cli import outcome
 from lakehouse.capture.errors import CaptureError
 from lakehouse.capture.files import Files
 from lakehouse.capture.lifecycle import slot_warnings
@@ -182,6 +183,16 @@ def test_slots(database: Database, tmp_path: Path) -> None:
     for (name,) in connection.run("select slot_name from pg_replication_slots"):
         asked.drop(connection, name)
 
+    connection.run("select pg_create_logical_replication_slot(:name, 'pgoutput')", name=held.slot)
+    connection.run("create publication given for table good")
+    only = f"removed the slot {held.slot}"
+    assert _forgotten(here, of, "given") == f"{only}; left the publication given, which the capture did not make"
+    assert connection.run("select pubname from pg_publication") == [["given"]]
+    connection.run(f"create publication {held.slot} for table good")
+    assert _forgotten(here, of) == f"removed the publication {held.slot}"
+    connection.run("drop publication given")
+    assert _forgotten(here, of, "given") == "there was nothing of its own to remove"
+
     state.write(here, "shop", replace(held, offset=None, lsn=2**60))
     with pytest.raises(CaptureError, match="this is another database"):
         _position(here, of, files)
@@ -189,6 +200,13 @@ def test_slots(database: Database, tmp_path: Path) -> None:
     begun = _position(here, of, files)
     assert (begun.offset, begun.lsn, begun.slot) == (None, held.lsn, held.slot)
     connection.close()
+
+
+def _forgotten(here: Settings, of: Source, publication: str = "") -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKEHOUSE_CDC_SHOP_USER", "postgres")
+        patch.setenv("LAKEHOUSE_CDC_SHOP_PUBLICATION", publication)
+        return outcome(lifecycle.forget(here, of))
 
 
 def _position(here: Settings, of: Source, files: Files) -> State:
