@@ -100,6 +100,31 @@ def _files_below(folder: str, below: str, arrived_on: date) -> Iterator[LandedFi
             yield LandedFile(path, arrived_on, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
+def passed_over(landing: str, contracts: Iterable[Contract]) -> list[str]:
+    """What lies where no contract looks, as paths below a local landing, a folder with `/` at its end: tables that none
+    describes, folders that are no arrival day, files beside those. None of a landing that is a URL. A few names a table are
+    read, none of its files."""
+    if "://" in landing or not os.path.isdir(landing):
+        return []
+    tables = [(contract.source, contract.name) for contract in contracts]
+    known: set[tuple[str, ...]] = {*tables, *((source,) for source, _ in tables)}
+
+    def below(parts: tuple[str, ...]) -> Iterator[str]:
+        with os.scandir(os.path.join(landing, *parts)) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path, told = (*parts, entry.name), "/".join((*parts, entry.name))
+                if not is_whole(entry.name):
+                    continue
+                if not entry.is_dir():
+                    yield told
+                elif path in known:
+                    yield from below(path)
+                elif len(path) < 3 or _day(entry.name) is None:
+                    yield f"{told}/"
+
+    return list(below(()))
+
+
 def can_list(landing: str) -> bool:
     """Whether the files in landing can be told without the engine."""
     return "://" not in landing or s3.is_s3(landing)

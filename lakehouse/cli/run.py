@@ -14,6 +14,7 @@ from lakehouse.automation.instance import prepare_home
 from lakehouse.automation.report.summary import summarize_run
 from lakehouse.automation.runs import Outcome, plan_runs
 from lakehouse.bronze.ingest import forget_lost_files
+from lakehouse.bronze.landing import passed_over
 from lakehouse.bronze.partitions import record_start
 from lakehouse.cli.execution import closing_table, execute_all, only_run
 from lakehouse.contracts.loader import load_all
@@ -23,6 +24,9 @@ from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.release import Release
 from lakehouse.settings import Settings, settings
+
+_NAMED = 5
+"""So many of what is passed over in landing are named."""
 
 
 @click.command()
@@ -51,6 +55,13 @@ def run(dry_run: bool) -> None:
             console.print(f"{table}: {count} file(s) in landing have an arrival day in the future; they wait for it.")
         for table, count in pending.growing.items():
             console.print(f"{table}: {count} file(s) in landing are still being written; they wait for the next run.")
+        if strays := passed_over(here.landing_dir, contracts.values()):
+            more = f" and {len(strays) - _NAMED} more" if len(strays) > _NAMED else ""
+            console.print(
+                f"Passed over in landing: {', '.join(strays[:_NAMED])}{more}. No contract looks there; a file is taken from "
+                "<source>/<table>/<arrival day>/ of a contract's table, as shopify/orders/2026-01-31/.",
+                markup=False,
+            )
         for table in pending.outdated:
             console.print(
                 f"{table}: its contract has changed since its first rows were made, and applies to new batches alone. "

@@ -1,10 +1,12 @@
 """Arrival periods, without Spark."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from lakehouse.bronze.landing import passed_over
 from lakehouse.bronze.partitions import floor, next_period, periods, record_start, recorded_starts, start_of
 from lakehouse.contracts.model import Contract, Partition
 from lakehouse_tests.silver.small import contract, key, land
@@ -36,6 +38,34 @@ def test_periods_that_touch_are_one_run() -> None:
 
 def of(**own: str) -> Contract:
     return contract([key()], **own)
+
+
+def test_what_lies_where_no_contract_looks_is_told(tmp_path: Path) -> None:
+    calls, orders = (
+        replace(contract([key()], name="calls"), source="police"),
+        replace(contract([key()], name="orders"), source="shop"),
+    )
+    for path in (
+        "_manifest.json",
+        "readme.txt",
+        "police/calls/2026-01-31/a.csv",
+        "police/calls/2026-01-31/more/b.csv",
+        "police/calls/stray.csv",
+        "police/calls/31.01.2026/c.csv",
+        "police/callz/2026-01-31/d.csv",
+        "police/calls/.tmp/e.csv",
+        "polise/calls/2026-01-31/f.csv",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    assert passed_over(str(tmp_path), [calls, orders]) == [
+        "police/calls/31.01.2026/",
+        "police/calls/stray.csv",
+        "police/callz/",
+        "polise/",
+        "readme.txt",
+    ]
+    assert passed_over(str(tmp_path / "none"), [calls]) == passed_over("s3://bucket/landing", [calls]) == []
 
 
 def test_partitions_begin_with_the_earliest_of_what_is_known(tmp_path: Path) -> None:
