@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from lakehouse.automation.conditions import BY_CONDITIONS, SENSOR
-from lakehouse.automation.instance import STARTED_BY
+from lakehouse.automation.instance import STARTED_BY, has_died
 from lakehouse.automation.runs import Planned
 
 REACTS_WITHIN_SECONDS = 120
@@ -42,13 +42,15 @@ def is_left(
 
 
 def was_tried(instance: dg.DagsterInstance, key: dg.AssetKey, news: float) -> bool:
-    """Whether the newest run of `key` was one of the conditions, failed or was ended by somebody, and began after all that
-    it is to take was there: after `news`, in seconds since 1970."""
+    """Whether the newest run of `key` was one of the conditions, failed in its steps or was ended by somebody, and began after
+    all that it is to take was there: after `news`, in seconds since 1970."""
     last = _last_start(instance, key)
     if last is None or last.timestamp <= news or not _is_by(instance, last.run_id, BY_CONDITIONS):
         return False
     run = instance.get_run_by_id(last.run_id)
-    return run is not None and run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    if run is None or run.status not in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
+        return False
+    return not has_died(instance, run)
 
 
 def materialized_at(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:

@@ -167,6 +167,14 @@ def heal_gone_runs(instance: dg.DagsterInstance) -> list[str]:
     return _fail(instance, [run for run in instance.get_runs(begun) if _is_gone(instance, run.run_id)])
 
 
+def has_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run failed without a step of it having failed: it could not be started, or its process was ended. That is no
+    fault of what it was to take."""
+    if run.status != dg.DagsterRunStatus.FAILURE:
+        return False
+    return not instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records
+
+
 def _is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether the process that began a run has ended; its id alone proves nothing, for ids are used again."""
     started = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START, limit=1).records

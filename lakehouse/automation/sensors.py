@@ -16,7 +16,14 @@ from filelock import Timeout
 from lakehouse.automation import handover, sources
 from lakehouse.automation.conditions import BY_CONDITIONS
 from lakehouse.automation.conditions import SENSOR as CONDITIONS
-from lakehouse.automation.instance import heal_dead_runs, heal_gone_runs, heal_lost_runs, run_lock, unfinished_runs
+from lakehouse.automation.instance import (
+    has_died,
+    heal_dead_runs,
+    heal_gone_runs,
+    heal_lost_runs,
+    run_lock,
+    unfinished_runs,
+)
 from lakehouse.automation.pending import find_pending, gold_reason
 from lakehouse.automation.runs import GOLD, Planned, plan_runs
 from lakehouse.bronze.ingest import forget_lost_files
@@ -36,6 +43,8 @@ from lakehouse.storage.notes import newest_commit
 INTERVAL_SECONDS = 10
 """From a file to its readers are three runs, one look after the other. A look at what has not changed asks no engine."""
 RUNS_A_TICK = 25
+STARTS = 5
+"""So often a run is asked for that dies outside of its steps."""
 BY_SENSOR = {"lakehouse/started_by": "sensor"}
 """Tag of the runs that the sensor asks for."""
 
@@ -259,10 +268,10 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
         # Should the conditions miss it, nothing else would tell.
         seen = seen if is_off else None
     mine = handover.without(runs, left)
-    keys = {run.title: run_key(spark, here, contracts, run) for run in mine}
+    keys = {run.title: key_to_ask_with(instance, run_key(spark, here, contracts, run)) for run in mine}
 
     def is_known(run: Planned) -> bool:
-        if _was_started(instance, keys[run.title]):
+        if keys[run.title] is None:
             return True
         is_bronze = run.assets[0].path[0] == "bronze"
         return not is_bronze and handover.was_tried(
@@ -291,6 +300,14 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
     return dg.SensorResult(run_requests=requests, cursor=context.cursor)
 
 
-def _was_started(instance: dg.DagsterInstance, key: str) -> bool:
-    """Whether a run with this key was started before: Dagster would pass over it without a word."""
-    return bool(instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": key}), limit=1))
+def key_to_ask_with(instance: dg.DagsterInstance, key: str) -> str | None:
+    """The key to ask for a run with; None where it was tried: Dagster passes over a key that it knows without a word. A run
+    that died outside of its steps (the code server was gone when it was to be started) has tried nothing, and is asked for
+    again, a few times: Dagster's own retry needs that server too."""
+    for one in (key, *(f"{key}:{again}" for again in range(2, STARTS + 1))):
+        last = next(iter(instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": one}), limit=1)), None)
+        if last is None:
+            return one
+        if not has_died(instance, last):
+            return None
+    return None

@@ -53,7 +53,7 @@ class History:
         done = dg.materialize([_held], instance=self.instance, tags=tags, raise_on_error=False)
         assert not done.success
 
-    def begun(self, *keys: str) -> str:
+    def begun(self, *keys: str, tags: Mapping[str, str] | None = None) -> str:
         """A run of these assets (of one with partitions: of its newest) that has begun and not ended; its id."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
         selection = frozenset(dg.AssetKey(key.split("/")) for key in keys)
@@ -63,7 +63,7 @@ class History:
             job.get_subset(asset_selection=selection),
             asset_selection=selection,
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/partition": day} if day else None,
+            tags={**({"dagster/partition": day} if day else {}), **(tags or {})},
         )
         return run.run_id
 

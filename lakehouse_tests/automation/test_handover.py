@@ -67,6 +67,9 @@ def test_a_batch_that_they_tried_is_not_tried_again_before_there_is_something_ne
     history.held_back("silver/shopify_orders", tags=BY_CONDITIONS)
     assert was_tried(instance, SILVER, began - 1)
     assert not was_tried(instance, SILVER, time.time() + 1), "a decision, a contract or a batch is newer"
+    made_at_once = ("silver/shopify_orders", "silver/shopify_order_lines", "silver/shopify_orders__quarantine")
+    history.ended(history.begun(*made_at_once, tags=BY_CONDITIONS))
+    assert not was_tried(instance, SILVER, began - 1), "it died, and has tried nothing"
     history.made("silver/shopify_orders", batch=1, tags=BY_CONDITIONS)
     assert not was_tried(instance, SILVER, began - 1), "it succeeded"
     assert abs((materialized_at(instance, SILVER) or 0) - time.time()) < 60

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from lakehouse.automation import sensors
 from lakehouse.automation.runs import GOLD
-from lakehouse.automation.sensors import next_wave, pending_work, unsettled
+from lakehouse.automation.sensors import STARTS, key_to_ask_with, next_wave, pending_work, unsettled
 from lakehouse.contracts.loader import load_all
 from lakehouse.definitions import build
 from lakehouse.settings import Settings, settings
@@ -34,6 +34,28 @@ def test_one_wave_after_the_other_and_what_failed_holds_nobody_up(
 ) -> None:
     wave = next_wave(RUNS, lambda run: run.title in known, lambda: is_gold_due)
     assert [run.title for run in wave] == titles
+
+
+def test_a_run_that_died_is_asked_for_again_a_few_times_and_one_whose_step_failed_is_not() -> None:
+    @dg.asset
+    def _made() -> None: ...
+
+    @dg.asset
+    def _held() -> None:
+        raise dg.Failure("held back", allow_retries=False)
+
+    job = dg.Definitions(assets=[_made]).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        for start in range(STARTS):
+            asked = key_to_ask_with(instance, "bronze a:1")
+            assert asked == ("bronze a:1" if start == 0 else f"bronze a:1:{start + 1}")
+            run = instance.create_run_for_job(job, tags={"dagster/run_key": asked})
+            assert key_to_ask_with(instance, "bronze a:1") is None, "it is under way"
+            instance.report_run_failed(run, "the code server was gone")
+        assert key_to_ask_with(instance, "bronze a:1") is None, "enough"
+        dg.materialize([_held], instance=instance, tags={"dagster/run_key": "bronze a:2"}, raise_on_error=False)
+        assert key_to_ask_with(instance, "bronze a:2") is None
+        assert key_to_ask_with(instance, "bronze a:3") == "bronze a:3"
 
 
 @pytest.fixture
