@@ -85,6 +85,8 @@ def show(table: str) -> None:
             click.echo(f"  {row['file']}: {row['count']} record(s)")
         if len(listed) > _FILES:
             click.echo("  … and more files.")
+        for decision, means in (("release", "takes it as it is"), ("reject", "refuses every record of it")):
+            click.echo(f"`lakehouse batch {decision} {table} {found.batch} --note …` {means}.")
     for one in made:
         click.echo(f"Batch {one.batch} was {one.decision} by {one.made_by} at {one.decided_at} UTC: {one.note}")
 

@@ -155,6 +155,7 @@ def test_a_rejected_batch_is_refused_until_that_is_taken_back(shop: Any) -> None
     shop.take(FIRST, "a", [{"id": "1", "status": "new"}])
     shop.ingest(SECOND, "b", [{"id": "1", "status": "paid"}, {"id": "3", "status": "odd"}])
     number = held(shop)
+    assert f"`lakehouse batch reject {table} {number} --note …` refuses every record of it." in call("show", table)
     assert "puts its 2 record(s) into quarantine" in call(
         "reject", table, number, "--note", "a test file", "--by", "ann"
     )
