@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from filelock import FileLock, Timeout
 
 from lakehouse.automation.event_log import keep_connections
@@ -91,7 +93,7 @@ def only_ui(settings: Settings, port: int) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         sys.exit(
-            f"The UI of {settings.home} is served already: {told.read_text().strip()}. Use it or end it, for its daemon and "
+            f"The UI of {settings.home} is served already: {told.read_text().strip() if told.exists() else 'it is just being started'}. Use it or end it, for its daemon and "
             "another one would start the same work twice; for another lakehouse, set LAKEHOUSE_HOME to a folder of its own."
         )
     try:
@@ -119,6 +121,9 @@ def instance(settings: Settings) -> dg.DagsterInstance:
 STARTED_BY = {"lakehouse/started_by": "lakehouse run"}
 """Tag of the runs that `lakehouse run` executes in its own process."""
 
+_RETRIED_WITHIN_SECONDS = 60
+"""Its daemon looks every few seconds; what it has not started again by then it has missed."""
+
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -131,6 +136,15 @@ _UNFINISHED = [
 def unfinished_runs(instance: dg.DagsterInstance, tags: dict[str, str]) -> list[dg.DagsterRun]:
     """Runs with these tags that are queued, starting or under way."""
     return list(instance.get_runs(dg.RunsFilter(tags=tags, statuses=_UNFINISHED)))
+
+
+def runs_to_be_retried(instance: dg.DagsterInstance, tags: dict[str, str]) -> list[dg.DagsterRun]:
+    """Runs with these tags that died within the last minute, and that Dagster is about to start again by itself."""
+    lately = datetime.now(UTC) - timedelta(seconds=_RETRIED_WITHIN_SECONDS)
+    died = dg.RunsFilter(
+        tags={**tags, WILL_RETRY_TAG: "true"}, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately
+    )
+    return [run for run in instance.get_runs(died) if AUTO_RETRY_RUN_ID_TAG not in run.tags]
 
 
 def heal_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -168,8 +182,8 @@ def heal_gone_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def has_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run failed without a step of it having failed: it could not be started, or its process was ended. That is no
-    fault of what it was to take."""
+    """Whether a run failed without a step of it having failed: it could not be started, or its process was ended. Most often
+    that is no fault of what it was to take."""
     if run.status != dg.DagsterRunStatus.FAILURE:
         return False
     return not instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records

@@ -299,7 +299,7 @@ def _layer_and_table(step: str) -> tuple[str, str]:
 
 def _named(step: str, title: str) -> str:
     name = _step_name(step)
-    return title if title.startswith(name) else name
+    return title if step.startswith("bronze__") and title.startswith(name) else name
 
 
 def _step_name(step: str) -> str:

@@ -22,6 +22,7 @@ from lakehouse.automation.instance import (
     heal_gone_runs,
     heal_lost_runs,
     run_lock,
+    runs_to_be_retried,
     unfinished_runs,
 )
 from lakehouse.automation.pending import find_pending, gold_reason
@@ -217,7 +218,9 @@ def pending_work(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return dg.SensorResult(skip_reason="`lakehouse run` is at work.", cursor=context.cursor)
+        return dg.SensorResult(
+            skip_reason="`lakehouse run` is at work, or another command that writes.", cursor=context.cursor
+        )
     try:
         return _look(context, here)
     except LandingError as problem:
@@ -234,7 +237,7 @@ def _look(context: dg.SensorEvaluationContext, here: Settings) -> dg.SensorResul
     under_way: list[dg.DagsterRun] = []
     for tags in (BY_SENSOR, BY_CONDITIONS):
         heal_lost_runs(instance, tags)
-        under_way += unfinished_runs(instance, tags)
+        under_way += [*unfinished_runs(instance, tags), *runs_to_be_retried(instance, tags)]
     if under_way:
         return dg.SensorResult(skip_reason=f"{len(under_way)} run(s) are under way.", cursor=context.cursor)
     assert context.repository_def is not None

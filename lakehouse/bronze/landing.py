@@ -102,7 +102,7 @@ def _files_below(folder: str, below: str, arrived_on: date) -> Iterator[LandedFi
 
 def passed_over(landing: str, contracts: Iterable[Contract]) -> list[str]:
     """What lies where no contract looks, as paths below a local landing, a folder with `/` at its end: tables that none
-    describes, folders that are no arrival day, files beside those. None of a landing that is a URL. A few names a table are
+    describes, folders that are no arrival day, files beside those; no empty ones. None of a landing that is a URL. A few names a table are
     read, none of its files."""
     if "://" in landing or not os.path.isdir(landing):
         return []
@@ -119,7 +119,7 @@ def passed_over(landing: str, contracts: Iterable[Contract]) -> list[str]:
                     yield told
                 elif path in known:
                     yield from below(path)
-                elif len(path) < 3 or _day(entry.name) is None:
+                elif (len(path) < 3 or _day(entry.name) is None) and any(os.scandir(entry.path)):
                     yield f"{told}/"
 
     return list(below(()))

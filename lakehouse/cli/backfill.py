@@ -82,7 +82,8 @@ def backfill(
         dbt.prepare(here)
         spark = connect(here)
         releases.ensure_tables(spark, here.storage_dir)
-        if not no_downstream and releases.is_held(releases.events(spark)):
+        builds_gold = not tables or (not no_downstream and not dbt.tables_read(here, contracts).isdisjoint(tables))
+        if builds_gold and releases.is_held(releases.events(spark)):
             raise click.ClickException(
                 "A release was put back in force by a rollback, so gold is not built. `lakehouse release resume` ends that"
                 + ("; `--no-downstream` leaves gold alone." if tables else ".")

@@ -21,16 +21,19 @@ from lakehouse.automation.pools import pools_in_use
 from lakehouse.automation.runs import GOLD, RUNS_AT_ONCE, Outcome, Planned, events, execute, pools_of, tell
 from lakehouse.settings import Settings
 
+_PATIENCE_SECONDS = 3
+"""A look of the sensor holds the lock too, most often for less."""
+
 
 @contextmanager
 def only_run(here: Settings) -> Iterator[None]:
     """One command that writes tables a home: two would race for them."""
     lock = run_lock(here)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PATIENCE_SECONDS)
     except Timeout:
         raise click.ClickException(
-            f"Another command (a run, backfill, rebuild, replay or maintenance) works in {here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
+            f"Another command (a run, backfill, rebuild, replay or maintenance), or a look of the sensor, is at work in {here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
         ) from None
     try:
         yield

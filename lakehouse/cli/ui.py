@@ -7,6 +7,7 @@ import click
 
 from lakehouse.automation.instance import only_ui, prepare_ui
 from lakehouse.automation.serve import serve
+from lakehouse.engine.lifecycle import answers
 from lakehouse.settings import PROJECT, executable, settings
 
 
@@ -28,7 +29,7 @@ def ui(port: int) -> None:
     with only_ui(here, port):
         prepare_ui(here, port)
         try:
-            code = serve(command, lambda sentence: click.echo(sentence, err=True))
+            code = serve(command, lambda sentence: click.echo(sentence, err=True), lambda: answers(port))
         except KeyboardInterrupt:
             code = 0
     sys.exit(code)

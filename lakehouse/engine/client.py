@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
@@ -101,11 +102,16 @@ def _open(url: str, is_ours: bool) -> "SparkSession":
 
 def _apply(session: "SparkSession") -> None:
     """Sets the session's configuration, each time: a server that evicted the session has silently begun a new one."""
+    configure(session, session_conf())
+
+
+def configure(session: "SparkSession", conf: Mapping[str, str]) -> None:
+    """Sets all of `conf` on a session, by one question to the server."""
     from pyspark.sql.connect.proto import ConfigRequest, KeyValue
 
-    pairs = [KeyValue(key=key, value=value) for key, value in session_conf().items()]
-    client: Any = session
-    client.client.config(ConfigRequest.Operation(set=ConfigRequest.Set(pairs=pairs)))  # one question for all
+    pairs = [KeyValue(key=key, value=value) for key, value in conf.items()]
+    connected: Any = session
+    connected.client.config(ConfigRequest.Operation(set=ConfigRequest.Set(pairs=pairs)))
 
 
 def _forget() -> None:

@@ -20,6 +20,9 @@ from pyspark.sql.connect.plan import SQL
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import Row
 
+from lakehouse.engine.client import configure
+from lakehouse.engine.config import session_conf
+
 _QUERY = re.compile(r"\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*(select|with)\b", re.IGNORECASE | re.DOTALL)
 
 _lock = threading.Lock()
@@ -41,8 +44,8 @@ def _session(conf: Mapping[str, str]) -> SparkSession:
     with _lock:
         if not _opened:
             session: Any = SparkSession.builder.remote(os.environ["SPARK_REMOTE"]).getOrCreate()
-            for name, value in conf.items():
-                session.conf.set(name, value)
+            own = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in conf.items()}
+            configure(session, {**session_conf(), **own})  # the same meaning of time as elsewhere
             _opened.append(session)
         return _opened[0]
 

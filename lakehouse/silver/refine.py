@@ -91,10 +91,12 @@ class BatchBlockedError(Exception):
 
     def __init__(self, table: str, batch: int, landed: int, results: list[CheckResult]) -> None:
         self.table, self.batch, self.landed, self.results = table, batch, landed, results
-        reasons = "; ".join(result.sentence for result in blocking(results))
-        end = "\n" if "\n" in reasons else " "  # after lines to paste, on a line of its own
+        said = [result.sentence for result in blocking(results)]
+        # After lines to paste what follows has a line of its own.
+        ends = ["\n" if "\n" in one else "; " for one in said[:-1]] + ["\n" if "\n" in said[-1] else " "]
+        reasons = "".join(one + end for one, end in zip(said, ends, strict=True))
         super().__init__(
-            f"{table}: batch {batch} of {landed} records is held back, nothing was committed. {reasons}{end}"
+            f"{table}: batch {batch} of {landed} records is held back, nothing was committed. {reasons}"
             "Correct the source or the contract's threshold and run again, or decide: `lakehouse batch show "
             f"{table}`. The batch is kept in bronze."
         )

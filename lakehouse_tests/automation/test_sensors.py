@@ -9,8 +9,9 @@ import pytest
 from filelock import FileLock
 
 from lakehouse.automation import sensors
+from lakehouse.automation.instance import runs_to_be_retried
 from lakehouse.automation.runs import GOLD
-from lakehouse.automation.sensors import STARTS, key_to_ask_with, next_wave, pending_work, unsettled
+from lakehouse.automation.sensors import BY_SENSOR, STARTS, key_to_ask_with, next_wave, pending_work, unsettled
 from lakehouse.contracts.loader import load_all
 from lakehouse.definitions import build
 from lakehouse.settings import Settings, settings
@@ -56,6 +57,25 @@ def test_a_run_that_died_is_asked_for_again_a_few_times_and_one_whose_step_faile
         dg.materialize([_held], instance=instance, tags={"dagster/run_key": "bronze a:2"}, raise_on_error=False)
         assert key_to_ask_with(instance, "bronze a:2") is None
         assert key_to_ask_with(instance, "bronze a:3") == "bronze a:3"
+
+
+def test_what_dagster_starts_again_by_itself_is_left_to_it_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dg.asset
+    def _made() -> None: ...
+
+    job = dg.Definitions(assets=[_made]).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = {**BY_SENSOR, "dagster/will_retry": "true"}
+        retried = instance.create_run_for_job(job, tags={**tags, "dagster/auto_retry_run_id": "another"})
+        for run in (
+            instance.create_run_for_job(job, tags=tags),
+            retried,
+            instance.create_run_for_job(job, tags=BY_SENSOR),
+        ):
+            instance.report_run_failed(run, "its process was killed")
+        assert [run.tags["dagster/will_retry"] for run in runs_to_be_retried(instance, BY_SENSOR)] == ["true"]
+        monkeypatch.setattr("lakehouse.automation.instance._RETRIED_WITHIN_SECONDS", -1)
+        assert runs_to_be_retried(instance, BY_SENSOR) == []
 
 
 @pytest.fixture

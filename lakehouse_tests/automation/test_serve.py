@@ -33,7 +33,7 @@ def served(tmp_path: Path, quick: None) -> Iterator[tuple[Callable[[], list[int]
     told, stop, said = tmp_path / "pids", threading.Event(), list[str]()
     told.touch()
     command = [sys.executable, "-c", FAKE, str(told)]
-    thread = threading.Thread(target=serve, args=(command, said.append, stop))
+    thread = threading.Thread(target=serve, args=(command, said.append, lambda: False, stop))
     thread.start()
     yield lambda: [int(pid) for pid in (told.read_text().splitlines() or [""])[-1].split()], said
     stop.set()
@@ -74,5 +74,18 @@ def test_what_does_not_start_at_all_is_given_up(quick: None, monkeypatch: pytest
     monkeypatch.setattr(module, "SOON_SECONDS", 60)
     monkeypatch.setattr(threading.Event, "wait", lambda self, timeout=None: time.sleep(0.05) or self.is_set())
     said: list[str] = []
-    assert serve([sys.executable, "-c", "import sys; sys.exit(7)"], said.append) == 7
+    assert serve([sys.executable, "-c", "import sys; sys.exit(7)"], said.append, lambda: False) == 7
     assert len(said) == 3 and "is not started again" in said[-1]
+
+
+def test_what_has_answered_is_started_again_however_soon_it_dies(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SOON_SECONDS", 60)
+    stop, said = threading.Event(), list[str]()
+
+    def say(sentence: str) -> None:
+        said.append(sentence)
+        if len(said) == 5:
+            stop.set()
+
+    assert serve([sys.executable, "-c", "import time; time.sleep(0.5)"], say, lambda: True, stop) == 0
+    assert len(said) == 5 and all(sentence.endswith("It is started again.") for sentence in said)

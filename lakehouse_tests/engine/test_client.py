@@ -2,7 +2,10 @@
 
 import gc
 import logging.config
+import os
 import re
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +15,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
 
 from lakehouse.engine import lifecycle
-from lakehouse.engine.client import connect, reconnect
+from lakehouse.engine.client import connect, reconnect, remote_url
 from lakehouse.settings import settings
 from lakehouse.storage import tables
 
@@ -23,6 +26,20 @@ def test_a_refused_query_is_told_by_its_exception_alone(spark: Any, capfd: pytes
     with pytest.raises(AnalysisException):
         spark.sql("select nowhere").collect()
     assert capfd.readouterr().err == ""
+
+
+def test_dbt_s_session_keeps_dates_of_long_ago_too(spark: Any, schema: str) -> None:
+    made = (
+        f"create table {schema}.old using delta as select date'1582-10-10' as day, timestamp'1899-12-31 00:00:00' as at"
+    )
+    code = (
+        f'from lakehouse.gold.dbt_session import _session; _session({{"spark.sql.ansi.enabled": False}}).sql("{made}")'
+    )
+    environment = {**os.environ, "SPARK_REMOTE": remote_url(settings())}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+    assert tuple(spark.sql(f"select cast(day as string), cast(at as string) from {schema}.old").first()) == (
+        "1582-10-10", "1899-12-31 00:00:00",
+    )  # fmt: skip
 
 
 def test_the_log_has_what_went_wrong_and_not_what_was_asked_for_in_vain(spark: Any) -> None:

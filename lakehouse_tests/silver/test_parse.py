@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lakehouse.contracts.model import Contract
-from lakehouse.silver.parse import NOTHING, TRUNCATE, header_names, parse
+from lakehouse.silver.parse import NOTHING, TRUNCATE, _decimal, header_names, parse
 from lakehouse_tests.silver.small import accepted, column, contract, items, key
 
 _RAW = "record string, header string, is_decoded boolean, file string, position bigint, arrived_on date"
@@ -182,6 +182,13 @@ def test_values_become_their_type_or_are_named_as_errors(spark: Any) -> None:
             assert plain(row[name]) == expected, said
             assert row["_type_errors"] == [], said
             assert row["_violations"] == [], said
+
+
+def test_a_number_that_would_overflow_is_none_in_a_compiled_plan_too(spark: Any) -> None:
+    number = _decimal("decimal(12,2)", "text")
+    texts = "if(id % 1000 = 7, '1e-999999999', cast(id as string)) as text"
+    counted = spark.range(30_000).selectExpr(texts).selectExpr(f"count({number})", "count(*)")
+    assert tuple(counted.first()) == (29_970, 30_000)
 
 
 LONG = "1234567890123456.78"

@@ -144,6 +144,10 @@ def _parts(channel: str) -> SplitResult:
         "smtp",
         "smtps",
     )
+    try:
+        _ = parts.port
+    except ValueError as problem:
+        raise ChannelError(f"LAKEHOUSE_ALERTS: a channel of {parts.hostname}: {problem}") from None
     if parts.scheme not in known or not parts.netloc:
         raise ChannelError(f"LAKEHOUSE_ALERTS: `{parts.scheme}://…` is no channel. Known schemes: {', '.join(known)}.")
     query = parse_qs(parts.query)

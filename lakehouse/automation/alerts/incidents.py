@@ -1,6 +1,6 @@
 """What broke and what works again, told by Dagster's runs."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,19 +58,16 @@ def told_by(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Told:
     return Told(broken, frozenset(sound - broken.keys()), warned)
 
 
-def healed(
-    broken: Mapping[str, str],
-    told: Told,
-    instance: dg.DagsterInstance,
-    steps_of: Callable[[dg.DagsterRun], frozenset[str]],
-) -> Told:
-    """The same, sound also of runs that broke as a whole, where each step that such a run was to take has succeeded in this
-    one: whoever mends it need not ask for the same assets. `broken`: what is broken → the run that said so."""
-    again = set()
-    for key, run_id in broken.items():
-        died = instance.get_run_by_id(run_id) if key.startswith(_WHOLE) else None
-        if died is not None and (steps := steps_of(died)) and steps <= told.sound:
-            again.add(key)
+def healed(left: dict[str, list[str]], told: Told, steps: Collection[str]) -> Told:
+    """The same, sound also of a run that broke as a whole, once each step that it did not come to has succeeded: whoever mends
+    it need not ask for the same assets at once. `left`: the name of such a run → those steps; brought up to date. `steps`:
+    those that this run was to take."""
+    for key in left:
+        left[key] = [step for step in left[key] if step not in told.sound]
+    left |= {key: sorted(set(steps) - told.sound) for key in told.broken if key.startswith(_WHOLE) and steps}
+    again = {key for key, steps_left in left.items() if not steps_left or key in told.sound} - told.broken.keys()
+    for key in again:
+        del left[key]
     return replace(told, sound=told.sound | again)
 
 
@@ -93,36 +90,37 @@ def alerts_of(told: Told, broken_before: Iterable[str], says_success: bool) -> l
 def addressed(
     alert: Alert, run: dg.DagsterRun, steps: Collection[str], owners: Mapping[str, Sequence[str]], ui_url: str, at: str
 ) -> Alert:
-    """The alert with whom it concerns and where to look. `steps`: of the run, whose owners are asked where it broke as a whole."""
-    of_all = sorted({owner for step in steps for owner in owners.get(step, ())})
+    """The alert with whom it concerns and where to look. `steps`: of the run that broke, whose owners are asked where it did so
+    as a whole."""
+    of_all = {owner for step in steps for owner in owners.get(step, ())} if alert.key.startswith(_WHOLE) else ()
     return replace(
         alert,
         key=alert.key.replace("__", "/", 1),
-        owners=tuple(owners.get(alert.key) or owners.get(alert.key.rpartition(".")[0]) or of_all),
+        owners=tuple(owners.get(alert.key) or owners.get(alert.key.rpartition(".")[0]) or sorted(of_all)),
         run_id=run.run_id,
         url=f"{ui_url.rstrip('/')}/runs/{run.run_id}",
         at=at,
     )
 
 
-def owners_by_step(graph: Any) -> dict[str, tuple[str, ...]]:
+def owners_by_step(repository: Any) -> dict[str, tuple[str, ...]]:
     """Step → the owners of its assets. Every model of gold is made by the step `gold`."""
     found: dict[str, set[str]] = {}
-    for node in graph.asset_nodes:
-        found.setdefault(_step_of(node), set()).update(node.owners)
+    for node in repository.asset_graph.asset_nodes:
+        if step := _step_of(repository, node.key):
+            found.setdefault(step, set()).update(node.owners)
     return {step: tuple(sorted(owners)) for step, owners in found.items()}
 
 
 def steps_of(repository: Any, run: dg.DagsterRun) -> frozenset[str]:
-    """The steps that a run was to take: of its assets, or else of its job; none of a job that is not there any more."""
+    """The steps that a run was to take: of its assets, or else of its job; none of what is not there any more."""
     keys = run.asset_selection
     if not keys and repository.has_job(run.job_name):
         keys = repository.get_job(run.job_name).asset_layer.executable_asset_keys
-    graph = repository.asset_graph
-    return frozenset(_step_of(graph.get(key)) for key in keys or () if graph.has(key))
+    return frozenset(filter(None, (_step_of(repository, key) for key in keys or ())))
 
 
-def _step_of(node: Any) -> str:
-    """The step that makes an asset; a table and its quarantine are made by one."""
-    of_group = {"gold": "gold", "staging": "gold", "serving": RELEASE_STEP}
-    return of_group.get(node.group_name, "__".join(node.key.path).removesuffix("__quarantine"))
+def _step_of(repository: Any, key: dg.AssetKey) -> str | None:
+    """The step that makes an asset; several may be made by one. None of an asset that is another code location's, or gone."""
+    made_by = repository.assets_defs_by_key.get(key)
+    return made_by.node_def.name if made_by is not None and made_by.is_executable else None

@@ -33,6 +33,8 @@ class Memory:
     """Runs looked at, newest last."""
     broken: dict[str, str] = field(default_factory=dict)
     """What is broken or warned of → the run that said so first."""
+    left: dict[str, list[str]] = field(default_factory=dict)
+    """A run that broke as a whole → the steps that it did not come to, and that have not succeeded since."""
     waiting: list[dict[str, Any]] = field(default_factory=list)
     """Alerts that a channel has not taken: its place among the channels, the alert, how often it was tried."""
 
@@ -66,10 +68,11 @@ def look(
         if run.run_id in memory.seen:
             continue
         memory.seen = [*memory.seen, run.run_id][-4 * RUNS_A_TICK :]
-        told = healed(memory.broken, told_by(instance, run), instance, steps)
+        told = healed(memory.left, told_by(instance, run), steps(run))
         at = record.update_timestamp.isoformat(timespec="seconds")
         for alert in alerts_of(told, memory.broken, here.alert_on_success):
-            found.append(addressed(alert, run, steps(run), owners, here.ui_url, at))
+            broke = instance.get_run_by_id(memory.broken.get(alert.key, run.run_id)) or run
+            found.append(addressed(alert, run, steps(broke), owners, here.ui_url, at))
             if alert.status in ("broken", "warning"):
                 memory.broken[alert.key] = run.run_id
             else:
@@ -116,7 +119,7 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Starts no run. Everything is in the daemon's log, also without a channel."""
     here, memory = settings(), Memory.of(context.cursor)
     assert context.repository_def is not None
-    owners = owners_by_step(context.repository_def.asset_graph)
+    owners = owners_by_step(context.repository_def)
     found = look(context.instance, memory, here, owners, partial(steps_of, context.repository_def))
     deliver(memory, here.alert_channels, found, context.log.warning)
     told = f"{len(found)} alert(s)." if found else "Nothing broke, and nothing recovered."

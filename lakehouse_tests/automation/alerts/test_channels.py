@@ -148,6 +148,7 @@ def test_one_that_answers_a_letter_at_a_time_is_not_waited_for(monkeypatch: pyte
     [
         ("slack://hooks.slack.com/x", "`slack://…` is no channel. Known schemes: http, https, slack"),
         ("hooks.slack.com/secret", "is no channel"),
+        ("https://127.0.0.1:abc/secret", "a channel of 127.0.0.1: Port could not be cast"),
         ("smtp://mail.example.org/?to=a@b", "lacks `\\?from=…&to=…`"),
     ],
 )

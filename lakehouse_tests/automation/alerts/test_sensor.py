@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.automation.alerts import sensor
 from lakehouse.automation.alerts.channels import Alert, ChannelError, pagerduty_event
-from lakehouse.automation.alerts.incidents import owners_by_step, steps_of
+from lakehouse.automation.alerts.incidents import Told, healed, owners_by_step, steps_of
 from lakehouse.automation.alerts.sensor import Memory, deliver, look
 from lakehouse.settings import Settings
 
@@ -181,6 +181,17 @@ def test_a_run_that_died_concerns_the_owners_of_its_tables_and_is_mended_by_whic
     assert ("recovered", "run of silver/orders") in told(look(instance, memory, here, OWNERS, steps))
 
 
+def test_a_run_of_several_steps_that_died_is_mended_one_by_one() -> None:
+    left: dict[str, list[str]] = {}
+    died = Told({"run of a, b, c": "its process died"}, frozenset({"a"}))
+    assert healed(left, died, {"a", "b", "c"}) == died
+    assert left == {"run of a, b, c": ["b", "c"]}
+    assert healed(left, Told({}, frozenset({"b"})), {"b"}).sound == {"b"}
+    assert healed(left, died, {"a", "b", "c"}).broken and left["run of a, b, c"] == ["b", "c"], "it died again"
+    assert healed(left, Told({}, frozenset({"b", "c"})), {"b", "c"}).sound == {"b", "c", "run of a, b, c"}
+    assert left == {}
+
+
 def test_who_does_not_take_an_alert_gets_it_later_and_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = {"http://deaf"}
     sent: list[tuple[str, str]] = []
@@ -212,7 +223,7 @@ def test_every_step_has_its_owners(lakehouse_home: Path) -> None:
     from lakehouse.definitions import build
     from lakehouse.settings import settings
 
-    owners = owners_by_step(build(settings()).get_repository_def().asset_graph)
+    owners = owners_by_step(build(settings()).get_repository_def())
     assert owners["silver__shopify_orders"] and owners["bronze__shopify_orders"]
     assert owners["gold"] == ("team:analytics",)
     # Upkeep that fails is told to those whose tables it is.
@@ -226,7 +237,13 @@ def test_the_steps_of_a_run_are_those_of_its_assets_or_its_job(lakehouse_home: P
 
     repository = build(settings()).get_repository_def()
     keys = [
-        dg.AssetKey(path) for path in (["silver", "shopify_orders"], ["gold", "fct_orders"], ["serving", "fct_orders"])
+        dg.AssetKey(path)
+        for path in (
+            ["silver", "shopify_order_lines"],
+            ["gold", "fct_orders"],
+            ["serving", "fct_orders"],
+            ["ops", "releases"],
+        )
     ]
     some = SimpleNamespace(asset_selection=frozenset(keys), job_name="__ASSET_JOB")
     assert steps_of(repository, some) == {"silver__shopify_orders", "gold", "release"}
