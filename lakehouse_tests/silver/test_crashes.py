@@ -1,7 +1,7 @@
 """Whatever happens at any moment, run again: the table is the one that an undisturbed run gives.
 
 The step is killed, the engine is, its catalog is taken away, the disk is full, the machine loses its power with the newest
-commit half written. The engine is this module's own, in a home of its own, and is killed by the pid that its record names.
+commit half written, a second step takes the same files, the clock is a day off. The engine is this module's own, in a home of its own, and is killed by the pid that its record names.
 Tables lie on a small disk of their own.
 """
 
@@ -29,6 +29,7 @@ from lakehouse_tests.silver import storm
 pytestmark = [pytest.mark.engine]
 SOAK_KILLS = int(os.environ.get("SOAK_KILLS", 100))
 KILLS_A_FILE = 5
+DAY = 86400
 SPAN_SECONDS = 15
 """Within which the moments are drawn: on a machine with nothing else to do a file is taken in less."""
 
@@ -46,11 +47,12 @@ class Home:
             "LAKEHOUSE_ENGINE_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
         }
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, clock: float = 0) -> "subprocess.Popen[str]":
+        """A step, whose clock is so many seconds ahead."""
         return subprocess.Popen(
             [sys.executable, "-m", "lakehouse_tests.silver.storm", *arguments],
             cwd=PROJECT,
-            env=self.environment,
+            env={**self.environment, storm.CLOCK: str(clock)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -192,14 +194,16 @@ def test_a_hundred_faults_at_random_moments(home: Home) -> None:
     print(f"SOAK_SEED={seed}")
     chance = random.Random(seed)
     files = max(1, SOAK_KILLS // KILLS_A_FILE)
-    kills = dict.fromkeys(("step", "engine", "catalog", "disk", "power"), 0)
+    faults = dict.fromkeys(("step", "engine", "catalog", "disk", "power", "rival", "clock"), 0)
     for file in range(files):
         for _ in range(KILLS_A_FILE):
             is_warm = record.alive(home.settings) is not None
-            stormy = home.start("take", "soaked", str(file))
+            clock = chance.choice([0, 0, 0, 0, -DAY, DAY])
+            faults["clock"] += clock != 0
+            stormy = home.start("take", "soaked", str(file), clock=clock)
             # It takes so long until it calls the engine, and longer where that is to be started first.
             time.sleep((1.5 if is_warm else 6) + chance.uniform(0, SPAN_SECONDS))
-            kind = chance.choice(["step", "step", "engine", "engine", "catalog", "disk", "power"])
+            kind = chance.choice(["step", "step", "engine", "engine", "catalog", "disk", "power", "rival"])
             if kind == "disk" and record.alive(home.settings):
                 with home.full_disk():
                     time.sleep(chance.uniform(0, SPAN_SECONDS))
@@ -209,15 +213,17 @@ def test_a_hundred_faults_at_random_moments(home: Home) -> None:
                 stormy.wait()
                 if any(Path(home.settings.storage_dir).glob("*/*/_delta_log/*.json")):
                     home.lose_power()
+            elif kind == "rival":
+                home.end(home.start("take", "soaked", str(file)), ok=False)
             elif kind in ("engine", "catalog") and home.kill_engine():
                 if kind == "catalog":
                     home.lose_catalog()
             else:
                 kind = "step"
                 stormy.kill()
-            kills[kind] += 1
+            faults[kind] += 1
             home.end(stormy, ok=False)
         if file % 4 == 3:
             home.end(home.start("take", "soaked", str(file)))
-    print(f"killed: {kills}")
+    print(f"faults: {faults}")
     home.assert_same(files - 1, "soaked", seed)
