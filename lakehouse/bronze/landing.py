@@ -100,6 +100,13 @@ def _files_below(folder: str, below: str, arrived_on: date) -> Iterator[LandedFi
             yield LandedFile(path, arrived_on, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
 
+def _holds_something(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except PermissionError:  # as `lost+found` of a disk: nobody can tell, so it is not worth a word
+        return False
+
+
 def passed_over(landing: str, contracts: Iterable[Contract]) -> list[str]:
     """What lies where no contract looks, as paths below a local landing, a folder with `/` at its end: tables that none
     describes, folders that are no arrival day, files beside those; no empty ones. None of a landing that is a URL. A few names a table are
@@ -119,7 +126,7 @@ def passed_over(landing: str, contracts: Iterable[Contract]) -> list[str]:
                     yield told
                 elif path in known:
                     yield from below(path)
-                elif (len(path) < 3 or _day(entry.name) is None) and any(os.scandir(entry.path)):
+                elif (len(path) < 3 or _day(entry.name) is None) and _holds_something(entry.path):
                     yield f"{told}/"
 
     return list(below(()))

@@ -58,6 +58,8 @@ def test_what_lies_where_no_contract_looks_is_told(tmp_path: Path) -> None:
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
+    for empty in ("lost+found", "police/nothing", "shop/orders/nothing"):
+        (tmp_path / empty).mkdir(parents=True)
     assert passed_over(str(tmp_path), [calls, orders]) == [
         "police/calls/31.01.2026/",
         "police/calls/stray.csv",
