@@ -92,8 +92,9 @@ def only_ui(settings: Settings, port: int) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        where = told.read_text().strip() if told.exists() else "it is just being started"
         sys.exit(
-            f"The UI of {settings.home} is served already: {told.read_text().strip() if told.exists() else 'it is just being started'}. Use it or end it, for its daemon and "
+            f"The UI of {settings.home} is served already: {where}. Use it or end it, for its daemon and "
             "another one would start the same work twice; for another lakehouse, set LAKEHOUSE_HOME to a folder of its own."
         )
     try:

@@ -109,8 +109,8 @@ def _holds_something(folder: str) -> bool:
 
 def passed_over(landing: str, contracts: Iterable[Contract]) -> list[str]:
     """What lies where no contract looks, as paths below a local landing, a folder with `/` at its end: tables that none
-    describes, folders that are no arrival day, files beside those; no empty ones. None of a landing that is a URL. A few names a table are
-    read, none of its files."""
+    describes, folders that are no arrival day, files beside those; no empty folders. None of a landing that is a URL. A few
+    names a table are read, and none of its files."""
     if "://" in landing or not os.path.isdir(landing):
         return []
     tables = [(contract.source, contract.name) for contract in contracts]

@@ -33,7 +33,8 @@ def only_run(here: Settings) -> Iterator[None]:
         lock.acquire(timeout=_PATIENCE_SECONDS)
     except Timeout:
         raise click.ClickException(
-            f"Another command (a run, backfill, rebuild, replay or maintenance), or a look of the sensor, is at work in {here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
+            f"Another command (a run, backfill, rebuild, replay or maintenance), or a look of the sensor, is at work in "
+            f"{here.home}. Wait for it to end, or set LAKEHOUSE_HOME to another folder."
         ) from None
     try:
         yield
