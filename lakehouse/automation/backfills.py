@@ -34,6 +34,10 @@ class Backfill:
     periods_a_run: int = 31
     has_downstream: bool = True
 
+    def builds_gold(self, read_by_gold: Collection[str]) -> bool:
+        """Whether gold is asked for, or follows from a table that it reads."""
+        return not self.tables or (self.has_downstream and not set(self.tables).isdisjoint(read_by_gold))
+
 
 def plan_backfill(
     asked: Backfill,
@@ -65,9 +69,7 @@ def plan_backfill(
         return runs
     bronze = frozenset(run.title for run in runs)
     runs += [silver_run(table, bronze, repository) for table in asked.tables]
-    if not set(asked.tables).isdisjoint(read_by_gold) and (
-        gold := gold_run(repository, frozenset(run.title for run in runs))
-    ):
+    if asked.builds_gold(read_by_gold) and (gold := gold_run(repository, frozenset(run.title for run in runs))):
         runs.append(gold)
     return runs
 

@@ -82,8 +82,8 @@ def backfill(
         dbt.prepare(here)
         spark = connect(here)
         releases.ensure_tables(spark, here.storage_dir)
-        builds_gold = not tables or (not no_downstream and not dbt.tables_read(here, contracts).isdisjoint(tables))
-        if builds_gold and releases.is_held(releases.events(spark)):
+        read = dbt.tables_read(here, contracts)
+        if asked.builds_gold(read) and releases.is_held(releases.events(spark)):
             raise click.ClickException(
                 "A release was put back in force by a rollback, so gold is not built. `lakehouse release resume` ends that"
                 + ("; `--no-downstream` leaves gold alone." if tables else ".")
@@ -100,8 +100,7 @@ def backfill(
         def planned(definitions: Any) -> list[Planned]:
             starts = first_periods(list(contracts.values()), here)
             repository = definitions.get_repository_def()
-            today, read = datetime.now(UTC).date(), dbt.tables_read(here, contracts)
-            return plan_backfill(asked, contracts, starts, today, repository, read)
+            return plan_backfill(asked, contracts, starts, datetime.now(UTC).date(), repository, read)
 
         runs = _planned(here, planned)
         _say_plan(here, runs, contracts, landed, set() if restart else progress.done, console)

@@ -203,10 +203,9 @@ def _decimal(kind: str, text: str) -> str:
     """A number with more decimals than the type keeps (of the first 18) is an error, not a silent rounding. An exponent of
     more than three digits would overflow, which fails the whole batch; one that leaves nothing of the number is an error."""
     wide, itself = f"try_cast({text} as decimal(38,18))", f"try_cast({text} as {kind})"
-    exact = f"if({itself} = {wide}, {itself}, null)"
     is_kept = f"{text} rlike {literal(_WITH_EXPONENT)} and ({wide} <> 0 or {text} rlike {literal('^[^1-9]*[eE]')})"
     has_exponent = f"contains({text}, 'e') or contains({text}, 'E')"
-    return f"if({has_exponent}, if({is_kept}, {exact}, null), {exact})"
+    return f"if(not ({has_exponent}) or ({is_kept}), if({itself} = {wide}, {itself}, null), null)"
 
 
 def _element_type(kind: str) -> str | None:

@@ -71,7 +71,8 @@ def look(
         told = healed(memory.left, told_by(instance, run), steps(run))
         at = record.update_timestamp.isoformat(timespec="seconds")
         for alert in alerts_of(told, memory.broken, here.alert_on_success):
-            broke = instance.get_run_by_id(memory.broken.get(alert.key, run.run_id)) or run
+            died = memory.broken.get(alert.key)  # of what works again, the run that broke it
+            broke = (instance.get_run_by_id(died) if died else None) or run
             found.append(addressed(alert, run, steps(broke), owners, here.ui_url, at))
             if alert.status in ("broken", "warning"):
                 memory.broken[alert.key] = run.run_id
