@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
@@ -112,6 +113,19 @@ def configure(session: "SparkSession", conf: Mapping[str, str]) -> None:
     pairs = [KeyValue(key=key, value=value) for key, value in conf.items()]
     connected: Any = session
     connected.client.config(ConfigRequest.Operation(set=ConfigRequest.Set(pairs=pairs)))
+
+
+@contextmanager
+def configured(session: "SparkSession", conf: Mapping[str, str]) -> Iterator[None]:
+    """Inside the block, all of `conf` is set on a session; after it none of it is, whatever was before."""
+    from pyspark.sql.connect.proto import ConfigRequest
+
+    try:
+        configure(session, conf)
+        yield
+    finally:
+        connected: Any = session
+        connected.client.config(ConfigRequest.Operation(unset=ConfigRequest.Unset(keys=list(conf))))
 
 
 def _forget() -> None:

@@ -9,6 +9,8 @@ import psutil
 from lakehouse.settings import Settings
 
 GIB = 1024**3
+TURNS = "turns.xml"
+"""The file of the engine that says who gets a core next."""
 MESSAGE_BYTES = 128 * 1024 * 1024
 """The largest gRPC message either way; Spark's Python client refuses larger ones whatever the server says."""
 HEARTBEAT_SECONDS, FOREIGN_HEARTBEAT_SECONDS = 60, 600
@@ -125,6 +127,9 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
         "spark.databricks.delta.optimize.maxFileSize": str(128 * 1024**2),
         "spark.databricks.delta.stalenessLimit": "0",  # always the latest version of a table
         "spark.locality.wait": "0",  # there is nowhere else to wait for
+        # Queries take turns: by default one that asks for much, as a first load does, gets all cores until its last task runs.
+        "spark.scheduler.mode": "FAIR",
+        "spark.scheduler.allocation.file": f"{settings.engine_dir}/{TURNS}",
         "spark.rdd.compress": "true",
         "spark.io.compression.codec": "lz4",  # loads no native library but its own
         "spark.cleaner.periodicGC.interval": "10min",  # an idle heap is given back sooner
@@ -176,6 +181,12 @@ def storage_uri(settings: Settings) -> str:
     """The storage as Spark wants it: a URI stays as it is, a local path becomes absolute."""
     place = settings.storage_dir
     return place if "://" in place else os.path.abspath(os.path.expanduser(place))
+
+
+def turns() -> str:
+    """Spark's configuration of who gets a core next: of all queries the one with the fewest tasks at work."""
+    pool = '<pool name="default"><schedulingMode>FAIR</schedulingMode></pool>'  # the pool of all that name none
+    return f'<?xml version="1.0"?>\n<allocations>{pool}</allocations>\n'
 
 
 def log4j_properties(engine_dir: Path) -> str:

@@ -74,11 +74,12 @@ def prepare_environment(engine_dir: Path, java: Java) -> None:
 
 
 def prepare_files(settings: Settings) -> None:
-    """The engine's folders and log configuration, without what a killed engine left behind."""
+    """The engine's folders and the files that configure it, without what a killed engine left behind."""
     engine_dir = settings.engine_dir
     shutil.rmtree(engine_dir / "tmp", ignore_errors=True)
     (engine_dir / "tmp").mkdir(parents=True, mode=0o700)
     (engine_dir / "log4j2.properties").write_text(config.log4j_properties(engine_dir))
+    (engine_dir / config.TURNS).write_text(config.turns())
     if "://" not in settings.storage_dir:
         Path(config.storage_uri(settings)).mkdir(parents=True, exist_ok=True)
 

@@ -42,6 +42,24 @@ def test_dbt_s_session_keeps_dates_of_long_ago_too(spark: Any, schema: str) -> N
     )  # fmt: skip
 
 
+def test_short_queries_take_turns_with_a_long_one(spark: Any) -> None:
+    """Of whoever asks for much, as a load of a year does, nobody else waits for all of it."""
+
+    def long() -> Any:  # of a hundred tasks
+        return (
+            connect(settings()).sql("select max(sha2(cast(id as string), 512)) from range(0, 8000000, 1, 100)").first()
+        )
+
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(long)
+        rounds = 0
+        while not running.done():
+            spark.sql("select sum(id) from range(0, 10, 1, 2)").first()
+            rounds += 1
+    assert running.result() is not None
+    assert rounds > 5
+
+
 def test_the_log_has_what_went_wrong_and_not_what_was_asked_for_in_vain(spark: Any) -> None:
     asked = f"nothing_{uuid.uuid4().hex}"
     assert not tables.exists(spark, f"default.{asked}")
