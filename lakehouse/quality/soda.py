@@ -101,6 +101,12 @@ def _scan_class() -> type:
     return Scan
 
 
+def load() -> None:
+    """Imports Soda, which takes a moment the first time: for whoever has something else to wait for meanwhile."""
+    with _one_is_made_at_a_time:
+        _scan_class()
+
+
 def _logs_of_thread(of: type, logger: Any = None) -> Any:
     if not hasattr(_of_thread, "logs"):
         _of_thread.logs = object.__new__(of)
@@ -163,8 +169,9 @@ def _scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]
     runner._configuration.samples_limit = 0  # records that break a rule are shown from the quarantine, masked
     source = runner._data_source_manager.get_data_source("lakehouse")
     source.get_max_aggregation_fields = lambda: len(checks) + 1  # beyond 50 it would read the data once more
+    runner.build_scan_results = dict  # a document of all that was found takes as long to write as the rest
     runner.execute()
-    found = {check.name: check for check in runner._checks}  # its results as a document take as long as the rest
+    found = {check.name: check for check in runner._checks}
     problems = (runner.get_error_logs_text() or "it measured nothing")[:_PROBLEM_LENGTH]
     return {name: _measured(found.get(name), problems) for name in checks}
 

@@ -63,16 +63,8 @@ def latest(*moments: str | None) -> str | None:
     return max((moment for moment in moments if moment), default=None)
 
 
-def audited(
-    spark: SparkSession,
-    contract: Contract,
-    parsed: DataFrame,
-    classified: DataFrame,
-    silver_tables: frozenset[str],
-    landed: int,
-    batch: int,
-    counts: dict[str, int],
-) -> list[CheckResult]:
+def shown(contract: Contract, parsed: DataFrame, classified: DataFrame, silver_tables: frozenset[str]) -> Views:
+    """Makes the views that `audited` asks; they are of this session, until the table's next batch: to drop one is a query."""
     views = Views(f"parsed_{contract.table}", f"folded_{contract.table}", silver_tables)
     listed = ", ".join(f"'{name}'" for name in _COMMITTED)
     # A row that was there already is audited again where an event that came late has given it other values.
@@ -82,7 +74,14 @@ def audited(
         (views.parsed + "_all", parsed),
         (views.folded, classified.where(f"disposition in ({listed}){refilled}")),
     ):
-        frame.createOrReplaceTempView(name)  # of this session, until the table's next batch: to drop one is a query
+        frame.createOrReplaceTempView(name)
+    return views
+
+
+def audited(
+    spark: SparkSession, contract: Contract, views: Views, landed: int, batch: int, counts: dict[str, int]
+) -> list[CheckResult]:
+    """The results of all checks that ask the batch, and whether each of its records is counted once."""
     results = audit(spark, contract, views, landed, batch)
     missing = landed - sum(counts.values())
     results.append(

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+from lakehouse.engine.client import configured
+
 INTERPRETED_UP_TO = 20_000
 """Records of a batch, or that a table has taken in all, up to which plans over them are not compiled."""
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
@@ -19,10 +21,5 @@ def interpreted(spark: SparkSession, landed: int) -> Iterator[None]:
     if landed > INTERPRETED_UP_TO:
         yield
         return
-    for key, value in _INTERPRETED.items():
-        spark.conf.set(key, value)
-    try:
+    with configured(spark, _INTERPRETED):
         yield
-    finally:
-        for key in _INTERPRETED:
-            spark.conf.unset(key)

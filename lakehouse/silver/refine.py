@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from lakehouse.bronze.ingest import newest_batch
 from lakehouse.contracts.changes import rows_digest
 from lakehouse.contracts.model import Contract
-from lakehouse.quality import profiling
+from lakehouse.quality import profiling, soda
 from lakehouse.quality import results as check_results
 from lakehouse.quality.audit import (
     BATCH_REJECTED,
@@ -231,12 +231,15 @@ def _refine(
                 return None
             return profiling.watch(spark, storage, contract, parsed, since, newest, arrivals)
 
+        show = partial(findings.shown, contract, parsed, classified, silver_tables)
         # A larger batch keeps all cores busy with either.
         take = _at_once if landed <= INTERPRETED_UP_TO else _in_turn
         with small():
-            (counts, rows_deleted, watermark, audit_began, samples), watched = take(counted, watch)
+            (counts, rows_deleted, watermark, audit_began, samples), watched, views, _ = take(
+                counted, watch, show, soda.load
+            )
         with nullcontext() if any(check.kind in _BEYOND_THE_BATCH for check in contract.checks) else small():
-            results = findings.audited(spark, contract, parsed, classified, silver_tables, landed, newest, counts)
+            results = findings.audited(spark, contract, views, landed, newest, counts)
             results = [replace(one, samples=tuple(samples.get(one.name, ()))) for one in results]
             if contract.unknown_fields != "rescue":
                 results.append(evolution.check_unknown(contract, unknown, newest))

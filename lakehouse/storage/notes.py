@@ -9,6 +9,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse.engine.client import configured
 from lakehouse.settings import settings
 
 _CONF = "spark.databricks.delta.commitInfo.userMetadata"
@@ -27,11 +28,8 @@ def commit_note(spark: SparkSession, note: dict[str, Any] | None) -> Iterator[No
     if note is None:
         yield
         return
-    spark.conf.set(_CONF, note_text(note))
-    try:
+    with configured(spark, {_CONF: note_text(note)}):
         yield
-    finally:
-        spark.conf.unset(_CONF)
 
 
 def notes(spark: SparkSession, table: str) -> Iterator[tuple[int, dict[str, Any]]]:

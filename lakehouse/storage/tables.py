@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
 
 from lakehouse.contracts.changes import keeps_values
+from lakehouse.engine.client import configured
 from lakehouse.storage.notes import commit_note, last_commit, note_text
 
 
@@ -341,14 +342,8 @@ def _taking(spark: SparkSession, turn: Turn | None) -> Iterator[None]:
     if turn is None:
         yield
         return
-    confs = dict(zip(_TURN, map(str, turn), strict=True))
-    try:
-        for key, value in confs.items():
-            spark.conf.set(key, value)
+    with configured(spark, dict(zip(_TURN, map(str, turn), strict=True))):
         yield
-    finally:
-        for key in confs:
-            spark.conf.unset(key)
 
 
 _TURN = ("spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion")
