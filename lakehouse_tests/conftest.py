@@ -1,14 +1,17 @@
 """Fixtures that every test may use. Tests that need Spark carry the mark `engine`."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from lakehouse.settings import PROJECT, settings
+from lakehouse.gold import project
+from lakehouse.settings import PROJECT, Settings, settings
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +40,8 @@ def _place(item: pytest.Item) -> int:
 
 _PLACES = {
     "lakehouse_tests/e2e/": -3,
-    "lakehouse_tests/silver/test_crashes": -2,
+    **dict.fromkeys(("lakehouse_tests/silver/test_crashes", "lakehouse_tests/engine/test_engine"), -2),
+    "lakehouse_tests/engine/improvements/test_improvements": -1,
     **dict.fromkeys((f"lakehouse_tests/{room}/" for room in ("silver", "cli", "dbt", "capture")), -1),
     "lakehouse_tests/engine/": 1,
 }
@@ -68,6 +72,28 @@ def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
         lifecycle.stop(settings())
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_parse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Homes of these processes take what dbt made of the project for the first of them: five seconds of CPU each time."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "one_parse"
+    parse = project._parse
+
+    def taken(of: Settings) -> None:
+        first = of.model_copy(update={"home": place / of.dbt_target})
+        made, here = project.target_dir(first), project.target_dir(of)
+        made.mkdir(parents=True, exist_ok=True)
+        with FileLock(made / "once.lock"):
+            if project.is_stale(first):
+                parse(first)
+        for name in (project._PARSED, "manifest.json"):
+            shutil.copy2(made / name, here / name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "_parse", taken)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.gold import project
 from lakehouse_tests.bronze.store import BUCKET, LOGIN, Store, running
 from lakehouse_tests.e2e.shop import Shop
 from lakehouse_tests.silver import small
@@ -29,7 +30,9 @@ def shop(store: Store, tmp_path: Path) -> Iterator[Shop]:
         LAKEHOUSE_SAMPLE="false",
         LAKEHOUSE_LANDING=f"s3://{BUCKET}/in",
         LAKEHOUSE_S3_ENDPOINT=store.endpoint,
+        LAKEHOUSE_ENGINE_JAVA_OPTIONS="-XX:TieredStopAtLevel=1",  # for so few queries the quick compiler is enough
     )
+    project.prepare(shop.settings)
     columns = [small.key(), small.column("at", "timestamp", required=True)]
     small.contract(columns, folder=shop.home / "contracts", sequence=["at"], partition="daily")
     yield shop
