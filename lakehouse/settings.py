@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     """Where tables live. On a cluster, a place that engine and clients both see. Default `<home>/warehouse`."""
     contracts: Annotated[tuple[Path, ...], NoDecode] = ()
     """More folders of contracts, separated as in PATH."""
+    calendar: Path | None = None
+    """The file of special days, on which anomalies do not compare with the usual. Default `<home>/calendar.yaml`, which need
+    not be there."""
     sample: bool = True
     """Whether the contracts of the sample shop that ship with the package are loaded."""
     spark_remote: SecretStr | None = None
@@ -93,7 +96,7 @@ class Settings(BaseSettings):
             return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
         return value
 
-    @field_validator("home", "jars", mode="after")
+    @field_validator("home", "jars", "calendar", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
@@ -113,6 +116,10 @@ class Settings(BaseSettings):
     @property
     def reads_s3(self) -> bool:
         return any(place.startswith("s3a://") for place in (self.landing_dir, self.storage_dir))
+
+    @property
+    def calendar_file(self) -> Path:
+        return self.calendar or self.home / "calendar.yaml"
 
     @property
     def jars_dir(self) -> Path:

@@ -63,6 +63,7 @@ def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "LAKEHOUSE_SPARK_REMOTE",
             "LAKEHOUSE_STORAGE",
             "LAKEHOUSE_LANDING",
+            "LAKEHOUSE_CALENDAR",
             "LAKEHOUSE_ENGINE_JAVA_OPTIONS",
         ):
             patch.delenv(name, raising=False)

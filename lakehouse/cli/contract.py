@@ -1,4 +1,5 @@
-"""`lakehouse contract …` where it needs more than contracts: what silver and the audit make of one, and the engine.
+"""`lakehouse contract …` where it needs more than contracts: the calendar of special days, what silver and the audit make of
+a contract, and the engine.
 
 The group and its other commands are in `lakehouse.contracts.cli`.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lakehouse.cli.options import known_contract
-from lakehouse.contracts.cli import contract, write_proposal
+from lakehouse.contracts.cli import contract, count, write_proposal
 from lakehouse.contracts.declarations import dialects, propose_dbt, propose_ddl
 from lakehouse.contracts.export.avro import avro_schema
 from lakehouse.contracts.export.dbt_sources import dbt_sources
@@ -21,12 +22,15 @@ from lakehouse.contracts.export.json_schema import json_schema
 from lakehouse.contracts.export.shape import Relation
 from lakehouse.contracts.export.spark_ddl import spark_ddl
 from lakehouse.contracts.inference import snake
-from lakehouse.contracts.loader import load_all
+from lakehouse.contracts.loader import SAMPLE, contract_files, files_in, load_all, table_names
+from lakehouse.contracts.loader import check as check_files
 from lakehouse.contracts.model import Column, Contract
+from lakehouse.contracts.problems import Problem
 from lakehouse.contracts.profile import propose, propose_sample
 from lakehouse.contracts.samples import ProfileError, Sample
+from lakehouse.quality import calendar
 from lakehouse.quality.sodacl import sodacl
-from lakehouse.settings import settings
+from lakehouse.settings import Settings, settings
 from lakehouse.silver.parse import point_type
 from lakehouse.silver.state import child_columns, is_historic
 from lakehouse.storage.tables import quote
@@ -80,6 +84,58 @@ _ALL: dict[str, tuple[str, Callable[[Sequence[Contract]], str]]] = {
     "spark-ddl": ("tables.sql", lambda all_of: "\n".join(spark_ddl(_row(of)) for of in all_of)),
 }
 """Formats of which one document holds all tables."""
+
+
+@contract.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def check(files: tuple[Path, ...]) -> None:
+    """Validate contract FILES (or folders), and the calendar of special days where it is among them; without any, all that
+    the settings name."""
+    here = settings()
+    with_calendar = not files or any(_holds(path, here.calendar_file) for path in files)
+    paths = [path for path in files if path.resolve() != here.calendar_file.resolve()]
+    if not files:
+        paths = [*contract_files(here), *(folder for folder in here.contracts if not folder.exists())]
+    if not paths and not files:
+        raise click.ClickException(
+            "There are no contracts. Name files, or set LAKEHOUSE_CONTRACTS to a folder of them."
+        )
+    problems = check_files(paths, here)
+    days, faults = _calendar(here, paths) if with_calendar else ((), [])
+    for problem in [*problems, *faults]:
+        click.echo(str(_shortened(problem)))
+    number = sum(len(files_in(path, here)) for path in paths)
+    if problems:
+        faulty = len({problem.file for problem in problems})
+        click.echo(f"{count(len(problems), 'problem')} in {faulty} of {count(number, 'contract')}.")
+    elif paths:
+        click.echo(f"{count(number, 'contract')}, no problems.")
+    if faults:
+        click.echo(f"{count(len(faults), 'problem')} in the calendar of special days.")
+    elif days or (files and with_calendar):
+        click.echo(f"{count(len(days), 'entry', 'entries')} in the calendar of special days, no problems.")
+    if problems or faults:
+        raise SystemExit(1)
+
+
+def _holds(path: Path, file: Path) -> bool:
+    """Whether the file is there, at the path or below it."""
+    return file.is_file() and file.resolve().is_relative_to(path.resolve())
+
+
+def _calendar(here: Settings, paths: Sequence[Path]) -> tuple[calendar.Calendar, list[Problem]]:
+    """The calendar, and what is wrong with it. The sample's tables are known to it also where its contracts are not loaded:
+    it may have written the file."""
+    return calendar.check(here, table_names(here, [*paths, SAMPLE]))
+
+
+def _shortened(problem: Problem) -> Problem:
+    """The problem with its file as seen from the working directory, where it lies below it."""
+    try:
+        file = problem.file.absolute().relative_to(Path.cwd())
+    except ValueError:
+        return problem
+    return Problem(file, problem.line, problem.column_path, problem.message, problem.remedy)
 
 
 @contract.command()

@@ -1,4 +1,4 @@
-"""`lakehouse contract …`: check contracts, tell two versions apart, keep a changelog, and propose one for a data file."""
+"""`lakehouse contract …`: tell two versions apart, keep a changelog, and propose a contract for a data file."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +9,10 @@ from lakehouse.contracts.changelog import entry, insert
 from lakehouse.contracts.changes import KINDS, Change, compare
 from lakehouse.contracts.document import read
 from lakehouse.contracts.history import HistoryError, version_of
-from lakehouse.contracts.loader import check as check_files
-from lakehouse.contracts.loader import contract_files, files_in
+from lakehouse.contracts.loader import contract_files
 from lakehouse.contracts.loader import load as load_contract
 from lakehouse.contracts.model import Contract
-from lakehouse.contracts.problems import ContractError, Problem
+from lakehouse.contracts.problems import ContractError
 from lakehouse.contracts.profile import ProfileError, propose
 from lakehouse.settings import Settings, settings
 
@@ -21,27 +20,6 @@ from lakehouse.settings import Settings, settings
 @click.group("contract")
 def contract() -> None:
     """Data contracts: one YAML file a table."""
-
-
-@contract.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-def check(files: tuple[Path, ...]) -> None:
-    """Validate contract FILES (or folders); without any, all that the settings name."""
-    chosen = settings()
-    paths = list(files) or [*contract_files(chosen), *(folder for folder in chosen.contracts if not folder.exists())]
-    if not paths:
-        raise click.ClickException(
-            "There are no contracts. Name files, or set LAKEHOUSE_CONTRACTS to a folder of them."
-        )
-    problems = check_files(paths, chosen)
-    for problem in problems:
-        click.echo(str(_shortened(problem)))
-    count = sum(len(files_in(path)) for path in paths)
-    if problems:
-        faulty = len({problem.file for problem in problems})
-        click.echo(f"{_count(len(problems), 'problem')} in {faulty} of {_count(count, 'contract')}.")
-        raise SystemExit(1)
-    click.echo(f"{_count(count, 'contract')}, no problems.")
 
 
 @contract.command()
@@ -114,7 +92,7 @@ def changelog(old: str, new: Path, write: bool) -> None:
         ) from error
     except OSError as error:
         raise click.ClickException(f"{new} cannot be written: {error.strerror}. Check its permissions.") from error
-    click.echo(f"Wrote the entry of {after.version} into {new}: {_count(len(changes), 'change')}.")
+    click.echo(f"Wrote the entry of {after.version} into {new}: {count(len(changes), 'change')}.")
 
 
 def _compared(old: str, new: Path) -> tuple[Contract, Contract, list[Change]]:
@@ -137,7 +115,7 @@ def write_proposal(text: str, out: Path | None) -> None:
             stream.write(text)
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}. Name another with --out.") from error
-    click.echo(f"Wrote {target} with {_count(text.count('# review:'), 'place')} to review.")
+    click.echo(f"Wrote {target} with {count(text.count('# review:'), 'place')} to review.")
     try:
         written = load_contract(target)
     except ContractError as error:
@@ -155,14 +133,6 @@ def _target(out: Path | None, text: str, chosen: Settings) -> Path:
     return folder / f"{full_name}.yaml"
 
 
-def _shortened(problem: Problem) -> Problem:
-    """The problem with its file as seen from the working directory, where it lies below it."""
-    try:
-        file = problem.file.absolute().relative_to(Path.cwd())
-    except ValueError:
-        return problem
-    return Problem(file, problem.line, problem.column_path, problem.message, problem.remedy)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """`1 problem`, `2 problems`; of other plurals, the plural too."""
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"

@@ -51,6 +51,8 @@ def path_text(where: Where) -> str:
 def read(path: Path) -> Document:
     """Read one file. Raises ContractError, with all that is wrong, where it is not one YAML mapping in UTF-8."""
     node = _compose(path, _text(path))
+    if node is None:
+        raise _error(path, 1, "the file is empty", "`lakehouse contract new FILE` writes a contract to start from")
     if not isinstance(node, MappingNode):
         message = "a contract is a mapping of keys to values, and this file is not"
         raise _error(path, 1, message, "Begin it with `apiVersion: v3.1.0`")
@@ -59,6 +61,23 @@ def read(path: Path) -> Document:
     if document.problems:
         raise ContractError(document.problems)
     return document
+
+
+def read_list(path: Path) -> tuple[Document, list[Any]]:
+    """Read one file that is a list: (what knows the lines of its entries, without data; the entries). A file without any,
+    but for comments, is an empty list. Raises ContractError, with all that is wrong, where it is not one YAML list in UTF-8."""
+    node = _compose(path, _text(path))
+    document = Document(path, {})
+    if node is None or str(node.tag).endswith(":null"):
+        return document, []
+    if not isinstance(node, SequenceNode):
+        found = "a mapping of keys" if isinstance(node, MappingNode) else "a single value"
+        line = node.start_mark.line + 1
+        raise _error(path, line, f"a list is expected, and {found} is found", "Begin each entry with `- `")
+    entries = _plain(node, (), document, ())
+    if document.problems:
+        raise ContractError(document.problems)
+    return document, entries
 
 
 def _text(path: Path) -> str:
@@ -84,9 +103,10 @@ def _text(path: Path) -> str:
     return text
 
 
-def _compose(path: Path, text: str) -> Node:
+def _compose(path: Path, text: str) -> Node | None:
+    """The file's one node; None where there is nothing in it but comments."""
     try:
-        node = YAML(typ="safe").compose(text)
+        return YAML(typ="safe").compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = f"this is not YAML: {' '.join(filter(None, (error.context, error.problem)))}"
@@ -94,12 +114,9 @@ def _compose(path: Path, text: str) -> Node:
         raise _error(path, mark.line + 1 if mark else 1, message, remedy) from error
     except YAMLError as error:
         reason = str(error).splitlines()[0]
-        raise _error(path, 1, f"this is not YAML: {reason}", "A contract is a text file; is this one?") from error
+        raise _error(path, 1, f"this is not YAML: {reason}", "It is to be a text file; is it one?") from error
     except RecursionError as error:
         raise _error(path, 1, "the YAML is nested too deeply to read", "Flatten it") from error
-    if node is None:
-        raise _error(path, 1, "the file is empty", "`lakehouse contract new FILE` writes a contract to start from")
-    return node
 
 
 def _plain(node: Node, where: Where, document: Document, above: tuple[int, ...]) -> Any:

@@ -130,7 +130,7 @@ def check(paths: Iterable[Path], settings: Settings | None = None) -> list[Probl
     problems: list[Problem] = []
     files: list[Path] = []
     for path in own_files:
-        found = files_in(path)
+        found = files_in(path, settings)
         if not found:
             problems.append(
                 Problem(path, 1, "", "there is no contract here", "Name a .yaml file, or a folder with some")
@@ -145,16 +145,30 @@ def check(paths: Iterable[Path], settings: Settings | None = None) -> list[Probl
 def contract_files(settings: Settings) -> list[Path]:
     """The files that these settings name: the sample's, if it is wanted, and all below the settings' folders."""
     folders = [*([SAMPLE] if settings.sample else []), *settings.contracts]
-    found = [path for folder in folders for path in files_in(folder)]
+    found = [path for folder in folders for path in files_in(folder, settings)]
     return list({path.resolve(): path for path in found}.values())
 
 
-def files_in(path: Path) -> list[Path]:
-    """The contract files at or below a path, hidden ones left out; empty where there is nothing."""
+def table_names(settings: Settings, more: Iterable[Path] = ()) -> list[str]:
+    """The tables of these settings' contracts, and of those at or below more paths, in order; of a contract with problems
+    as far as it says. Raises nothing."""
+    files = {*contract_files(settings), *(file for path in more for file in files_in(path, settings))}
+    contracts = [contract for contract, _ in map(_load, files) if contract is not None]
+    return sorted({contract.table for contract in contracts if contract.source and contract.name})
+
+
+def files_in(path: Path, settings: Settings | None = None) -> list[Path]:
+    """The contract files at or below a path, hidden ones and the settings' calendar of special days left out; empty where
+    there is nothing."""
     if path.is_file():
         return [path]
     found = (*path.rglob("*.yaml"), *path.rglob("*.yml"))
-    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    calendar = settings.calendar_file.resolve() if settings else None
+    return sorted(
+        file
+        for file in found
+        if not any(part.startswith(".") for part in file.relative_to(path).parts) and file.resolve() != calendar
+    )
 
 
 def _missing_folders(settings: Settings) -> list[Problem]:

@@ -2,13 +2,15 @@
 
 Every figure of the day's profile is held against `baselines.expect` of the same figure. An anomaly is both improbable
 and large: improbable with all figures of the day taken together (Bonferroni), so that a table of many columns raises no
-more false alarms than one of few, and large enough to matter. What a past incident did to a table counts for nothing.
+more false alarms than one of few, and large enough to matter. What a past incident did to a table counts for nothing; nor do
+special days, of which one knows before they come that they will not be as usual (`calendar`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from math import asin, comb, exp, log, pi, sin, sqrt
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -67,6 +69,20 @@ class Verdict:
     """Why the day was not judged, where it was not."""
     is_complete: bool = True
     """Whether the day was over; of a running day, only what can be said is judged."""
+    special: str = ""
+    """The name of the special day that it is; of one, only what does not depend on business being as usual is judged."""
+
+    @property
+    def reservation(self) -> str:
+        """For a person: what was left out, and why; empty where nothing was."""
+        if self.silent:
+            return f"Nothing is said of {self.day}: {self.silent}."
+        if self.special:
+            return f"{self.day} is {self.special}: only unknown fields, new values and times of arrival are judged."
+        return ""
+
+
+_NO_DAYS: Mapping[date, str] = MappingProxyType({})
 
 
 def judge(
@@ -76,23 +92,30 @@ def judge(
     is_complete: bool = True,
     ignore: Collection[str] = (),
     sensitivity: Sensitivity = "normal",
+    special: Mapping[date, str] = _NO_DAYS,
 ) -> Verdict:
     """Judges one day of `history` by the days before it. Columns to `ignore` are left out; days that are partly unknown
-    say nothing. Silent with fewer than LEAST_FIGURES days before it, or LEAST_DAYS since the first of them."""
+    say nothing. Silent with fewer than LEAST_FIGURES days before it, or LEAST_DAYS since the first of them.
+
+    `special`: day → name of the days on which business is not as usual. Figures are not held against theirs; fields, values and
+    records that they brought are known. Of a special day itself no figure is judged but the times of arrival, and no
+    repetition: where little is sold, what a source sends again is most of the day."""
     profile = history[day]
-    past = [other for other in sorted(history) if other < day and not history[other].is_partial][-WINDOW:]
+    known = [other for other in sorted(history) if other < day and not history[other].is_partial][-WINDOW:]
+    past = [other for other in known if other not in special]
     if len(past) < LEAST_FIGURES or (day - past[0]).days < LEAST_DAYS:
-        since = f"{len(past)} day(s) since {past[0]}" if past else "no day"
+        since = f"{len(past)} {'usual ' if len(past) < len(known) else ''}day(s) since {past[0]}" if past else "no day"
         need = f"{LEAST_FIGURES} days, over {LEAST_DAYS} days or more, are needed"
         return Verdict(day, (), f"{since} to learn from; {need}", is_complete)
-    before = [history[other] for other in past]
-    found = [*_schema(before, profile, ignore), *_repeated(past, before, day, profile)]
+    before, all_before = [history[other] for other in past], [history[other] for other in known]
+    found = _schema(all_before, profile, ignore)
     series = _arrival(before, profile, is_complete)
-    if is_complete and not profile.is_partial:
-        series += _series(before, profile, ignore)
-    tolerated = FALSE_ALARMS[sensitivity]
-    found += _surprising(past, day, series, tolerated)
-    return Verdict(day, tuple(_summed_up(found)), is_complete=is_complete)
+    if day not in special:
+        found += _repeated(known, all_before, day, profile)
+        if is_complete and not profile.is_partial:
+            series += _series(before, profile, ignore)
+    found += _surprising(past, day, series, FALSE_ALARMS[sensitivity])
+    return Verdict(day, tuple(_summed_up(found)), is_complete=is_complete, special=special.get(day, ""))
 
 
 # --- figures and how they are compared -----------------------------------------------------------------------------

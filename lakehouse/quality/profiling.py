@@ -20,6 +20,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column, Contract
+from lakehouse.contracts.problems import ContractError
+from lakehouse.quality import calendar
 from lakehouse.quality.anomalies import Verdict, judge
 from lakehouse.quality.audit import ANOMALIES, check_names
 from lakehouse.quality.baselines import LEAST_FIGURES, WINDOW
@@ -35,6 +37,7 @@ from lakehouse.quality.profiles import (
     together,
 )
 from lakehouse.quality.results import CheckResult, Outcome
+from lakehouse.settings import settings
 from lakehouse.storage import tables
 from lakehouse.storage.maintain import append_small
 from lakehouse.storage.tables import Field, literal, quote
@@ -120,16 +123,23 @@ def watch(
 ) -> Watched:
     """Profiles a batch (`parsed`) of some `days`, in order, together with what was known of those days, and judges them by
     the days before it. `since`: the batch up to which the table was profiled before; None: the batch is all of the table.
-    Writes nothing: see `remember`."""
+    Reads the calendar of special days that the settings name; where it cannot be read, no day is judged, and the check warns
+    of it. Writes nothing: see `remember`."""
     now = now or datetime.now(UTC)
+    try:
+        special, unread = calendar.days_of(calendar.load(settings()), contract.table), None
+    except ContractError as error:
+        special, unread = {}, error
     known, is_whole = known_days(spark, storage, contract.table, since, list(days)) if since is not None else ({}, True)
     fresh = measure(parsed, contract, days, _small_columns(known))
     changed = {day: together(known[day], one) if day in known else one for day, one in fresh.items()}
     if changed and not is_whole:
         changed |= {min(changed): replace(changed[min(changed)], is_partial=True)}
     if known and is_whole:
-        changed |= {day: Profile(0) for day in _missing({**known, **changed}, max(known))}
+        changed |= {day: Profile(0) for day in _missing({**known, **changed}, max(known), special)}
     history = {**known, **changed}
+    if unread is not None:
+        return Watched(changed, (), unjudged(contract, unread, batch), history)
     over = [day for day in sorted(history) if _end(day) + GRACE <= now.replace(tzinfo=None)]
     newest = (
         set(over[-1:]) if since is None else {*over[-1:], *[day for day in over if day in changed][-JUDGED_AT_MOST:]}
@@ -137,20 +147,30 @@ def watch(
     asked = sorted(newest | {day for day in changed if day not in over})
     watched = contract.anomalies
     verdicts = tuple(
-        judge(history, day, is_complete=day in newest, ignore=watched.ignore, sensitivity=watched.sensitivity)
+        judge(
+            history,
+            day,
+            is_complete=day in newest,
+            ignore=watched.ignore,
+            sensitivity=watched.sensitivity,
+            special=special,
+        )
         for day in asked
     )
     return Watched(changed, verdicts, check(contract, verdicts, fresh, batch), history)
 
 
-def _missing(history: Mapping[date, Profile], known: date) -> list[date]:
+def _missing(history: Mapping[date, Profile], known: date, special: Collection[date]) -> list[date]:
     """Days after the newest that was known and before the newest of all on which nothing arrived, while something did on that
-    weekday of each of the four weeks before."""
+    weekday of each of the four weeks before. Special days are not missed, and others are not measured by them."""
     between = [known + timedelta(days=n) for n in range(1, (max(history) - known).days)]
     return [
         day
         for day in between[-JUDGED_AT_MOST:]
-        if day not in history and all((day - timedelta(weeks=n)) in history for n in range(1, 5))
+        if day not in history
+        and day not in special
+        and (usual := {day - timedelta(weeks=n) for n in range(1, 5)}.difference(special))
+        and usual <= history.keys()
     ]
 
 
@@ -165,12 +185,13 @@ def check(contract: Contract, verdicts: Sequence[Verdict], brought: Collection[d
     outcome: Outcome = "warn" if found else "pass"
     if can_block and any(day in brought for day, _ in found):
         outcome = "fail"
-    silent = next((verdict for verdict in reversed(verdicts) if verdict.silent), None)
+    silent = next((verdict.reservation for verdict in reversed(verdicts) if verdict.silent), None)
     said = [f"{day}: {one.sentence}" for day, one in found[:TOLD_AT_MOST]]
     if len(found) > TOLD_AT_MOST:
         said.append(f"… and {len(found) - TOLD_AT_MOST} more")
     if silent is not None and not found:
-        said.append(f"Nothing is said of {silent.day}: {silent.silent}.")
+        said.append(silent)
+    said += [verdict.reservation for verdict in reversed(verdicts) if verdict.special]
     return CheckResult(
         table=contract.table,
         name=ANOMALIES,
@@ -194,6 +215,25 @@ def check(contract: Contract, verdicts: Sequence[Verdict], brought: Collection[d
             }
             for day, one in found
         ),
+    )
+
+
+def unjudged(contract: Contract, unread: ContractError, batch: int) -> CheckResult:
+    """The check of a batch whose days were not judged, since the calendar of special days cannot be read. It warns, whatever
+    the contract makes of anomalies: a batch is not held back for a fault in another file."""
+    description, dimension, can_block = check_names(contract)[ANOMALIES]
+    lost = "It could not be evaluated: the calendar of special days cannot be read (`lakehouse contract check`)."
+    return CheckResult(
+        table=contract.table,
+        name=ANOMALIES,
+        kind="anomaly",
+        dimension=dimension,
+        outcome="warn",
+        value=None,
+        threshold="0 anomalies",
+        description="\n".join([description, lost, *map(str, unread.problems)]),
+        batch=batch,
+        severity="error" if can_block else "warning",
     )
 
 
@@ -480,7 +520,12 @@ def _anomalies(verdict: Verdict) -> str:
         }
         for one in verdict.anomalies
     ]
-    return json.dumps({"silent": verdict.silent} if verdict.silent else told, ensure_ascii=False)
+    said: Any = told
+    if verdict.silent:
+        said = {"silent": verdict.silent}
+    elif verdict.special:
+        said = {"special": verdict.special, "anomalies": told}
+    return json.dumps(said, ensure_ascii=False)
 
 
 def expire(spark: SparkSession) -> int:

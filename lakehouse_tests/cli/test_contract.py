@@ -137,3 +137,61 @@ def test_a_delta_table_becomes_a_contract(spark: object, schema: str, run: Run, 
     assert [column["name"] for column in of_records] == ["id", "by"], (
         "the records that bronze holds, not its own columns"
     )
+
+
+@pytest.fixture
+def calendar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A calendar of special days that the settings name, beside contracts; it is not there yet."""
+    monkeypatch.setenv("LAKEHOUSE_CALENDAR", "mine/days.yaml")
+    return tmp_path / "mine" / "days.yaml"
+
+
+EASTER = "- {name: Easter, from: 2026-04-05, to: 2026-04-06, tables: [web_events]}\n"
+
+
+def test_check_is_about_the_calendar_too(calendar: Path, run: Run) -> None:
+    missing = run("check")
+    assert missing.exit_code == 1
+    assert missing.output.splitlines() == [
+        "mine/days.yaml:1: this calendar of special days cannot be found. Create it, or correct LAKEHOUSE_CALENDAR.",
+        "7 contracts, no problems.",
+        "1 problem in the calendar of special days.",
+    ]
+    calendar.write_text(EASTER)
+    fine = run("check")
+    assert fine.exit_code == 0, "it is no contract, though it lies among them"
+    assert fine.output == "7 contracts, no problems.\n1 entry in the calendar of special days, no problems.\n"
+    calendar.write_text(EASTER.replace("web_events", "web_event") + EASTER.replace("to:", "till:"))
+    wrong = run("check")
+    assert wrong.exit_code == 1
+    assert wrong.output.splitlines() == [
+        "mine/days.yaml:1: no contract declares the table `web_event`. Perhaps `web_events` is meant.",
+        "mine/days.yaml:2: `till` is unknown to special days. Choose one of name, from, to, tables.",
+        "7 contracts, no problems.",
+        "2 problems in the calendar of special days.",
+    ]
+
+
+def test_check_of_files_is_about_the_calendar_where_it_is_among_them(calendar: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("id,email\n1,a@example.com\n2,b@example.com\n")
+    assert run("new", "people.csv", "--source", "crm", "--out", "other").exit_code == 0
+    calendar.write_text(EASTER.replace("web_events", "crm_people").replace("2026-04-06", "2026-04-04"))
+    assert run("check", "other").output == "1 contract, no problems.\n"
+    alone = run("check", "mine/days.yaml")
+    assert alone.exit_code == 1 and "`to` (2026-04-04) is before `from` (2026-04-05)" in alone.output
+    assert "no contract declares the table `crm_people`" in alone.output and "contracts" not in alone.output
+    both = run("check", "other", "mine")
+    assert both.exit_code == 1 and "declares" not in both.output, "it is declared by a file that is named"
+    calendar.write_text("# none yet\n")
+    assert run("check", "mine/days.yaml").output == "0 entries in the calendar of special days, no problems.\n"
+
+
+def test_without_the_sample_its_calendar_is_no_problem(
+    calendar: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "people.csv").write_text("id,email\n1,a@example.com\n2,b@example.com\n")
+    assert run("new", "people.csv", "--source", "crm").exit_code == 0
+    monkeypatch.setenv("LAKEHOUSE_SAMPLE", "false")
+    settings.cache_clear()
+    calendar.write_text(EASTER)
+    assert run("check").output == "1 contract, no problems.\n1 entry in the calendar of special days, no problems.\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from lakehouse.contracts.cli import contract
+from lakehouse.cli.contract import contract
 from lakehouse.settings import settings
 
 Write = Callable[..., Path]

@@ -151,6 +151,62 @@ def test_a_running_day_is_judged_for_what_can_be_said() -> None:
     assert kinds(days, is_complete=False) == {("arrival", None), ("schema", "colour")}
 
 
+def test_on_a_special_day_only_what_needs_no_usual_business_is_judged() -> None:
+    days = history()
+    earlier = days[DAY - timedelta(days=3)]
+    few = column(replace(days[DAY], rows=60), "note", nulls=55, distinct=4)
+    few = column(few, "kind", categories={"new": 5, "lost": 50, "odd": 5})
+    few = column(column(few, "amount", mean=90.0, quantiles=(20, 40, 80, 150, 400)), "net", mean=20.0)
+    few = replace(few, sample=earlier.sample, sample_bits=earlier.sample_bits, unknown=frozenset({"colour"}))
+    days[DAY] = replace(few, first_arrival=4.0, last_arrival=27.0)
+    as_any = judge(days, DAY)
+    assert {one.kind for one in as_any.anomalies} > {"volume", "nulls", "repeated", "mean"} and not as_any.special
+    told = judge(days, DAY, special={DAY: "Thanksgiving"})
+    assert {(one.kind, one.column) for one in told.anomalies} == {
+        ("schema", "colour"),
+        ("category", "kind"),
+        ("arrival", None),
+    }
+    assert {one.what for one in told.anomalies if one.kind == "category"} == {"value 'odd' of kind"}
+    assert told.special == "Thanksgiving" and not told.silent
+    assert told.reservation == (
+        f"{DAY} is Thanksgiving: only unknown fields, new values and times of arrival are judged."
+    )
+    assert as_any.reservation == ""
+    assert "no day to learn from" in judge({DAY: days[DAY]}, DAY, special={DAY: "Thanksgiving"}).reservation
+
+
+def test_a_day_is_not_held_against_special_days() -> None:
+    days = history()
+    off = {DAY - timedelta(days=n): "Stocktaking" for n in range(1, 9)}
+    for day in off:
+        days[day] = profile(np.random.default_rng(day.day), day, size=0.2)
+    assert kinds(days, special=off) == set()
+    days[DAY] = profile(np.random.default_rng(0), DAY, size=0.2)
+    assert kinds(days) == set(), "what lasts for a week is the new level"
+    assert kinds(days, special=off) == {("volume", None)}, "it is held against the days before"
+
+
+def test_what_a_special_day_brought_is_known_later() -> None:
+    days = history()
+    off = DAY - timedelta(days=5)
+    days[off] = replace(column(days[off], "kind", categories={"odd": 900}), unknown=frozenset({"colour"}))
+    days[DAY] = column(
+        replace(days[DAY], unknown=frozenset({"colour"}), sample=days[off].sample, sample_bits=days[off].sample_bits),
+        "kind",
+        categories={"new": 670, "paid": 240, "lost": 50, "odd": 12},
+    )
+    found = judge(days, DAY, special={off: "Thanksgiving"}).anomalies
+    assert {(one.kind, one.what) for one in found} == {("repeated", f"records that had arrived on {off} already")}
+
+
+def test_special_days_do_not_count_as_days_to_learn_from() -> None:
+    days = history()
+    off = {day: "Closed" for day in days if (DAY - day).days > 7}
+    told = judge(days, DAY, special=off)
+    assert told.silent.startswith(f"7 usual day(s) since {DAY - timedelta(days=7)} to learn from; ")
+
+
 def test_small_and_sparse_feeds_are_judged_by_what_chance_does_to_them() -> None:
     rng = np.random.default_rng(1)
     few = {START + timedelta(days=n): Profile(rows=int(rng.poisson(3))) for n in range(70)}

@@ -11,6 +11,7 @@ import pytest
 
 from lakehouse.bronze import ingest as bronze
 from lakehouse.bronze.landing import landed_files
+from lakehouse.contracts.problems import ContractError, Problem
 from lakehouse.quality import profiling
 from lakehouse.quality.anomalies import Anomaly, Verdict
 from lakehouse.quality.profiles import Profile
@@ -129,6 +130,75 @@ def test_an_error_holds_back_the_batch_that_brought_it_and_no_later_one() -> Non
     assert profiling.check(of, [verdict], [], 2).outcome == "warn"
     silent = profiling.check(of, [Verdict(day, (), "no day to learn from")], [day], 3)
     assert silent.outcome == "pass" and "Nothing is said of 2025-03-03: no day to learn from." in silent.description
+
+
+def test_a_special_day_says_what_was_left_out() -> None:
+    of = contract([key()], name=next(_names), anomalies={"severity": "error"})
+    days = [date(2025, 11, 26), date(2025, 11, 27), date(2025, 12, 1)]
+    late = Anomaly("arrival", None, "1:00 h", "5:00 h", 0.999, "arrival of the first file")
+    verdicts = [Verdict(days[0], (), special="Thanksgiving"), Verdict(days[1], (late,), special="Thanksgiving")]
+    told = profiling.check(of, [*verdicts, Verdict(days[2], ())], days, 1)
+    assert (told.outcome, told.value) == ("fail", 1)
+    only = "is Thanksgiving: only unknown fields, new values and times of arrival are judged."
+    said = [f"{days[1]}: {late.sentence}", f"{days[1]} {only}", f"{days[0]} {only}"]
+    assert told.description.splitlines()[1:] == said
+    assert profiling.check(of, verdicts[:1], days, 2).outcome == "pass"
+
+
+def test_a_special_day_without_records_is_not_missed_and_hides_no_other_one() -> None:
+    monday = date(2025, 12, 1)
+    history = {monday - timedelta(days=n): Profile(9) for n in range(1, 35) if n != 14}
+    history[monday + timedelta(days=2)] = Profile(9)
+    known, off, eve = monday - timedelta(days=1), monday - timedelta(days=14), monday + timedelta(days=1)
+    assert profiling._missing(history, known, ()) == [eve], "not on each of the four Mondays before came a record"
+    assert profiling._missing(history, known, {off: "Stocktaking"}) == [monday, eve]
+    assert profiling._missing(history, known, {off: "Stocktaking", monday: "Closed"}) == [eve]
+    every = {monday - timedelta(weeks=n): "Closed" for n in range(1, 5)}
+    assert profiling._missing(history, known, every) == [eve], "nothing is known of Mondays"
+
+
+def test_the_calendar_is_read_with_every_batch_and_a_broken_one_is_told_and_loses_nothing(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calendar, eve = tmp_path / "days.yaml", DAYS[-1]
+    monkeypatch.setenv("LAKEHOUSE_CALENDAR", str(calendar))
+    settings.cache_clear()
+    site = Site(spark, tmp_path / "landing")
+    calendar.write_text("[]")
+    site.take({day: [visit(day, n) for n in range(60 + day.day % 3)] for day in DAYS[:-1]})
+
+    calendar.write_text(f"- name: Closed\n  from: {eve}\n  tables: [{site.of.table}]\n")
+    told = anomalies(site.take({eve: [visit(eve, n, colour="red") for n in range(6)]}))
+    assert (told.outcome, named(told)) == ("warn", {("schema", "colour")}), told.description
+    assert f"{eve} is Closed: only unknown fields, " in told.description
+    rows = spark.table(profiling.PROFILES).where(f"table_name = '{site.of.table}' and day = date'{eve}'")
+    said = json.loads(rows.first()["anomalies"])
+    assert said["special"] == "Closed" and [one["column"] for one in said["anomalies"]] == ["colour"]
+
+    calendar.write_text(f"- name: Closed\n  from: {eve}\n  till: {eve}\n")
+    broken = site.take({LAST: [visit(LAST, n) for n in range(6)]})
+    told = anomalies(broken)
+    assert (told.outcome, told.value, broken.landed) == ("warn", None, 6)
+    assert told.description.splitlines()[1:] == [
+        "It could not be evaluated: the calendar of special days cannot be read (`lakehouse contract check`).",
+        f"{calendar}:3: `till` is unknown to special days. Choose one of name, from, to, tables.",
+    ]
+    assert site.known()[0][LAST].rows == 6, "it was profiled"
+
+    calendar.unlink()
+    told = anomalies(site.take({LAST: [visit(LAST, 9)]}, "b"))
+    assert f"{calendar}:1: this calendar of special days cannot be found." in told.description
+    calendar.write_text(f"- {{name: Closed, from: {eve}}}\n")
+    told = anomalies(site.take({LAST: [visit(LAST, 10)]}, "c"))
+    assert named(told) >= {("volume", "")} and "found 8 (" in told.description, told.description
+
+
+def test_a_broken_calendar_holds_no_batch_back() -> None:
+    of = contract([key()], name=next(_names), anomalies={"severity": "error"})
+    problem = Problem(Path("days.yaml"), 3, "", "`till` is unknown to special days", "Remove it")
+    told = profiling.unjudged(of, ContractError([problem]), 7)
+    assert (told.outcome, told.severity, told.batch) == ("warn", "error", 7)
+    assert "nothing was measured" in told.sentence and str(problem) in told.sentence
 
 
 def test_of_many_days_the_newest_are_profiled_and_the_others_are_known_to_be_there(spark: Any, tmp_path: Path) -> None:

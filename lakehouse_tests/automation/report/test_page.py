@@ -187,6 +187,11 @@ def test_decisions_and_anomalies_are_told_where_there_are_any(full: ReportData) 
     quiet = replace(data, tables=(replace(shown, anomalies=tuple(looks)),))
     assert "Nothing unusual at 2 evaluations" in _section(_page(quiet, table.name), "anomalies")
     assert 'id="anomalies"' not in _index(quiet)
+    reserved = Evaluation(
+        full.at, "pass", 0.0, "0 anomalies", 9, "shop.anomalies: found 0.\n2025-11-27 is Thanksgiving."
+    )
+    partly = replace(data, tables=(replace(shown, anomalies=(*looks, reserved)),))
+    assert "at 3 evaluations. 2025-11-27 is Thanksgiving." in _section(_page(partly, table.name), "anomalies")
     many = replace(data, tables=(replace(shown, anomalies=(odd,) * (ANOMALIES_SHOWN + 7)),))
     assert "7 earlier ones" in _section(_page(many, table.name), "anomalies")
 
