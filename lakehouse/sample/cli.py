@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from lakehouse.sample import holidays
 from lakehouse.sample.clock import YEAR_WEEKS
 from lakehouse.sample.landing import LandSummary, SampleError, land
 from lakehouse.settings import settings
@@ -38,13 +39,20 @@ def sample() -> None:
 @click.option("--end-date", type=Day(), help="The day by which the year ends.  [default: it ends this week]")
 @click.option("--until", type=Day(), help="Land only what arrives before this day.  [default: all until now]")
 def land_command(seed: int, weeks: int | None, faults: bool, end_date: date | None, until: date | None) -> None:
-    """Land what the source systems have sent by now; again: what they have sent since."""
-    landing = Path(settings().landing_dir)
+    """Land what the source systems have sent by now; again: what they have sent since. Names the year's holidays in the
+    calendar of special days, where there is none or the sample's own."""
+    landing, calendar = Path(settings().landing_dir), settings().calendar_file
     try:
         summary = land(landing, seed=seed, weeks=weeks, faults=faults, end_date=end_date, until=until)
     except SampleError as error:
         raise click.ClickException(str(error)) from error
+    is_named = holidays.write(calendar, summary.manifest["replay"]["shift_weeks"])
     click.echo(report(summary))
+    click.echo(
+        f"Its holidays are special days to anomalies: {calendar}"
+        if is_named
+        else f"{calendar} was not written by the sample and stays as it is: its holidays are not named."
+    )
 
 
 def report(summary: LandSummary) -> str:

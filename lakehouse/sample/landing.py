@@ -84,8 +84,8 @@ def land(
         missing = [(i, file) for i, file in plan if not (landing / file.path).exists()]
         written[feed.name] = len(missing)
         for (_, file), text in zip(missing, feed.texts([i for i, _ in missing]), strict=True):
-            size += _write(landing / file.path, text)
-    _write(landing / NAME, text_of(manifest))
+            size += write_whole(landing / file.path, text)
+    write_whole(landing / NAME, text_of(manifest))
     return LandSummary(
         landing=landing,
         first_day=min(date.fromisoformat(file.path.split("/")[2]) for feed in feeds for file in feed.files()),
@@ -146,7 +146,7 @@ def _replay(
                 f"{landing} holds files of {', '.join(strangers)} but no {NAME}; land into an empty folder"
             )
         # Written first: a landing that is interrupted goes on with the same dates.
-        _write(landing / NAME, text_of(make_manifest(replay, replace(clock, cutoff=datetime.min), ())))
+        write_whole(landing / NAME, text_of(make_manifest(replay, replace(clock, cutoff=datetime.min), ())))
         return clock, replay
     made = replay_of(manifest)
     wanted = replace(replay, shift_weeks=made.shift_weeks, limit=made.limit)
@@ -169,7 +169,7 @@ def _options(replay: Replay) -> str:
     return f"--seed {replay.seed}{weeks}{'' if replay.faults else ' --no-faults'}{end}"
 
 
-def _write(path: Path, text: str) -> int:
+def write_whole(path: Path, text: str) -> int:
     """Writes beside the place and renames: a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}.tmp")

@@ -1,17 +1,21 @@
 """`lakehouse sample land`, as a person types it."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from lakehouse.contracts.loader import table_names
+from lakehouse.quality.calendar import check, load
 from lakehouse.sample.cli import sample
-from lakehouse.settings import settings
+from lakehouse.settings import Settings, settings
 
 
 @pytest.fixture
 def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))  # the calendar would be there for other tests, too
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(tmp_path / "landing"))
     settings.cache_clear()
     yield tmp_path / "landing"
@@ -44,3 +48,40 @@ def test_bad_options_are_named(landing: Path, option: str, value: str, message: 
     refused = CliRunner().invoke(sample, ["land", option, value])
     assert refused.exit_code == 2 and message in refused.output
     assert not landing.exists()
+
+
+WEEK = ["land", "--weeks", "1", "--end-date", "2026-01-31", "--until", "2026-01-20"]
+
+
+def test_the_holidays_of_the_replay_are_special_days(landing: Path) -> None:
+    done = CliRunner().invoke(sample, WEEK)
+    calendar = landing.parent / "calendar.yaml"
+    assert done.exit_code == 0 and f"Its holidays are special days to anomalies: {calendar}\n" in done.output
+    read = load(Settings(home=landing.parent))
+    assert [(one.name, one.first, one.last) for one in read] == [
+        ("Thanksgiving", date(2025, 12, 17), date(2025, 12, 19)),
+        ("Christmas", date(2026, 1, 19), date(2026, 1, 20)),
+    ]
+    assert {one.first.strftime("%A") for one in read} == {"Wednesday", "Monday"}, "as in the year that is replayed"
+    assert check(settings(), table_names(settings()))[1] == []
+    before = calendar.read_text()
+    calendar.write_text(before.replace("Christmas", "Yule"))
+    assert CliRunner().invoke(sample, WEEK).exit_code == 0
+    assert calendar.read_text() == before, "it is the sample's own"
+    assert sorted(path.name for path in landing.parent.iterdir()) == ["calendar.yaml", "landing"]
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["default", "named"])
+def test_a_calendar_of_somebody_else_stays_as_it_is(
+    landing: Path, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    calendar = landing.parent / ("mine.yaml" if is_named else "calendar.yaml")
+    if is_named:
+        monkeypatch.setenv("LAKEHOUSE_CALENDAR", str(calendar))
+        settings.cache_clear()
+    calendar.write_text("- {name: Easter, from: 2026-04-05}\n")
+    done = CliRunner().invoke(sample, WEEK)
+    assert done.exit_code == 0
+    assert f"{calendar} was not written by the sample and stays as it is: its holidays are not named." in done.output
+    assert calendar.read_text() == "- {name: Easter, from: 2026-04-05}\n"
+    assert sorted(path.name for path in landing.parent.glob("*.yaml")) == [calendar.name]
