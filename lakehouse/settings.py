@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     engine_memory: str | None = None
     """Heap of the embedded engine, such as `3g`. Default: a quarter of the machine, between 1 and 3 GiB."""
     engine_cores: int | None = None
-    """Cores of the embedded engine. Default: all that this process may use."""
+    """Cores of the embedded engine; one task more may run at once. Default: all that this process may use."""
     engine_java_options: str = ""
     """More flags of the embedded engine's JVM, separated by blanks, after ours: of one that is given twice the last counts. Of
     collectors there may be one: another one needs `-XX:-UseParallelGC` beside it."""

@@ -82,7 +82,9 @@ def spark_conf(settings: Settings, machine: Machine, jars: list[Path]) -> dict[s
     count = cores(settings, machine)
     return {
         "spark.app.name": "lakehouse",
-        "spark.master": f"local[{count}]",
+        # A task more than there are cores: else a query of a few rows waits where each core has a task of a minute, as it may
+        # of a large sort. None is lost by it, for the machine divides its time.
+        "spark.master": f"local[{count + 1}]",
         "spark.driver.memory": heap(settings, machine),
         "spark.driver.extraJavaOptions": " ".join(java_options(settings)),
         # On the class path rather than in spark.jars: nothing is copied at start and no resolver runs.

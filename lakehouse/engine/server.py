@@ -196,7 +196,9 @@ def serve(settings: Settings, stop: threading.Event) -> None:
                 },
             ),
         )
-        say(f"Serving on 127.0.0.1:{gate.port} with {conf['spark.master']}, heap {conf['spark.driver.memory']}.")
+        say(
+            f"Serving on 127.0.0.1:{gate.port} with {conf['spark.default.parallelism']} core(s), heap {conf['spark.driver.memory']}."
+        )
         say(watch(settings, gate, jvm, stop))
         gate.close()
     finally:

@@ -42,12 +42,16 @@ def test_dbt_s_session_keeps_dates_of_long_ago_too(spark: Any, schema: str) -> N
     )  # fmt: skip
 
 
-def test_short_queries_take_turns_with_a_long_one(spark: Any) -> None:
+@pytest.mark.parametrize("tasks", ["many", "a core each"])
+def test_short_queries_take_turns_with_a_long_one(spark: Any, tasks: str) -> None:
     """Of whoever asks for much, as a load of a year does, nobody else waits for all of it."""
+    count = 100 if tasks == "many" else int(spark.conf.get("spark.sql.shuffle.partitions"))
 
-    def long() -> Any:  # of a hundred tasks
+    def long() -> Any:
         return (
-            connect(settings()).sql("select max(sha2(cast(id as string), 512)) from range(0, 8000000, 1, 100)").first()
+            connect(settings())
+            .sql(f"select max(sha2(cast(id as string), 512)) from range(0, 8000000, 1, {count})")
+            .first()
         )
 
     with ThreadPoolExecutor(1) as beside:

@@ -33,9 +33,9 @@ def test_flags_that_are_set_come_last_for_the_jvm_takes_the_last_of_two(here: Se
 
 def test_partitions_follow_the_cores(here: Settings) -> None:
     conf = spark_conf(here, Machine(8 * GIB, 6), [])
-    assert conf["spark.master"] == "local[6]"
+    assert conf["spark.master"] == "local[7]"  # a task more, for whoever asks for little
     assert conf["spark.sql.shuffle.partitions"] == "6"
-    assert spark_conf(here.model_copy(update={"engine_cores": 3}), SMALL, [])["spark.master"] == "local[3]"
+    assert spark_conf(here.model_copy(update={"engine_cores": 3}), SMALL, [])["spark.master"] == "local[4]"
 
 
 def test_every_path_lies_under_the_home_or_the_jars(here: Settings, tmp_path: Path) -> None:
