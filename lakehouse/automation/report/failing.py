@@ -43,9 +43,15 @@ def _key(item: Checked, check: Check) -> dg.AssetCheckKey:
 
 def _records(item: Checked, check: Check, execution: Any) -> tuple[Mapping[str, str], ...]:
     event = execution.event.dagster_event if execution is not None and execution.event else None
-    if event is None or check.last is None or check.verdict not in ("fail", "warn"):
+    evaluation = event.event_specific_data if event is not None else None
+    # Of a run that is at work, or whose step failed before it came to the check, it is only planned.
+    if (
+        not isinstance(evaluation, dg.AssetCheckEvaluation)
+        or check.last is None
+        or check.verdict not in ("fail", "warn")
+    ):
         return ()
-    metadata = event.event_specific_data.metadata
+    metadata: Mapping[str, Any] = evaluation.metadata
     if isinstance(item, Table) and check.last.contract_version != item.contract.version:
         return ()
     if "batch" not in metadata or str(metadata["batch"].value) != str(check.last.batch or ""):

@@ -51,6 +51,19 @@ def test_without_an_evaluation_in_dagster_nothing_is_shown(full: ReportData) -> 
         assert with_samples(_data(full), instance).tables[0].checks[0].samples == ()
 
 
+def test_of_an_evaluation_that_is_only_planned_nothing_is_shown(full: ReportData) -> None:
+    """Its run is at work, or its step failed before it came to the check."""
+
+    @dg.multi_asset(specs=[dg.AssetSpec(_KEY)], check_specs=[dg.AssetCheckSpec("rule", asset=_KEY)])
+    def step() -> Iterator[Any]:
+        raise ValueError("it fails")
+        yield
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([step], instance=instance, raise_on_error=False)
+        assert with_samples(_data(full), instance).tables[0].checks[0].samples == ()
+
+
 def test_of_a_model_nothing_is_shown_that_readers_do_not_see_now(full: ReportData) -> None:
     revenue = next(model for model in full.models if model.title == "fct_revenue")
     check = replace(revenue.having("warn")[0], column="email")
