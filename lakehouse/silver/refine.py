@@ -37,6 +37,7 @@ from lakehouse.silver import (
     quarantine,
     reach,
     retention,
+    rule_errors,
     staging,
     state,
 )
@@ -208,7 +209,7 @@ def _refine(
         raw, carried = _decided(spark, contract, raw, pins, decided)
         # Nobody judges lateness a second time; but what the state has forgotten, it cannot weigh against.
         against = previous if sent is None else {"floor": previous.get("floor")}
-        with small():
+        with small(), rule_errors.named(spark, contract):
             parsed = stage("parsed", _parsed(raw, contract, headers, against, carried))
             unknown = evolution.unknown_fields(parsed) if contract.unknown_fields != "rescue" else {}
             if contract.unknown_fields == "add" and (more := evolution.to_add(contract, unknown)):

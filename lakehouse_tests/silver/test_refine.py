@@ -26,6 +26,7 @@ from lakehouse.silver import assets, commits, evolution, ledger, quarantine, ref
 from lakehouse.silver.evolution import BasisError, LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BatchBlockedError, Refined
+from lakehouse.silver.rule_errors import RefusedRuleError
 from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
 from lakehouse_tests.silver.small import accepted, column, contract, items, key, land, pii
 
@@ -140,6 +141,20 @@ def test_a_threshold_blocks_the_batch_and_commits_nothing_until_it_is_changed(sp
     assert shop.rows(child, "id", "number", "sku") == [("4", 1, "s4")]
     assert [row["landed"] for row in shop.batches()] == [4]
     assert shop.refine() is None, "a second run has nothing to do"
+
+
+def test_a_rule_that_spark_refuses_is_named_with_its_line(spark: Any, tmp_path: Path) -> None:
+    """Functions that nobody knows, and regular expressions that Java does not read: no contract's check sees them."""
+    rules = [
+        {"name": "sound", "type": "custom", "engine": "spark-row", "implementation": "id <> 'x'"},
+        {"name": "odd", "type": "custom", "engine": "spark-row", "implementation": "id not rlike '[('"},
+    ]
+    shop = Shop(spark, tmp_path, orders(quality=rules))
+    shop.ingest(DAY, "a.json", [order(1, 1)])
+    with pytest.raises(RefusedRuleError, match=r"yaml:\d+ odd: .*Correct it in ") as told:
+        shop.refine()
+    assert "sound" not in str(told.value)
+    assert spark.table(shop.of.state_table).count() == 0
 
 
 def test_dates_of_long_ago_and_numbers_of_no_size_stop_no_batch(spark: Any, tmp_path: Path) -> None:
