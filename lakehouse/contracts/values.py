@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from math import isfinite
 from typing import Any
 
 from lakehouse.contracts.document import Document, Where
@@ -42,7 +43,10 @@ def entries(data: dict[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A number that is one; None also where it is `.nan` or `.inf`, which no figure compares with."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or isfinite(value) else None
 
 
 def duration(value: object, unit: object = None) -> timedelta | None:
