@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lakehouse.contracts.model import Mask
 
+HIDDEN = "•••"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"(\+\d[\d ().-]{6,}|\(?\d{2,4}\)?[ .-]\d{2,4}[ .-]?\d{2,6}([ .-]\d{2,6})?)")
 _LIKE_A_TIME = re.compile(r"(19|20)\d{2}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}.*")
@@ -84,6 +85,12 @@ def is_personal(value: str) -> bool:
         or re.search(r"\+\d[\d ().-]{7,}\d", value)
         or any(_is_card(found.group()) for found in re.finditer(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", value))
     )
+
+
+def shown(name: str) -> str:
+    """The name of a field that a source made up, as people may see it: where a header line is lost, or a map has addresses for
+    its keys, names are somebody's data."""
+    return HIDDEN if is_personal(name) else name
 
 
 def _by_name(name: str, table: str) -> Personal | None:

@@ -187,7 +187,8 @@ def storage_uri(settings: Settings) -> str:
 
 def turns() -> str:
     """Spark's configuration of who gets a core next: of all queries the one with the fewest tasks at work."""
-    pool = '<pool name="default"><schedulingMode>FAIR</schedulingMode></pool>'  # the pool of all that name none
+    # The pool of all that name none. Spark warns of each value that is not there.
+    pool = '<pool name="default"><schedulingMode>FAIR</schedulingMode><weight>1</weight><minShare>0</minShare></pool>'
     return f'<?xml version="1.0"?>\n<allocations>{pool}</allocations>\n'
 
 

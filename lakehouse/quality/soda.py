@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ _ROW_CAP = 10_001
 
 _PROBLEM_LENGTH = 600
 """Of what Soda and Spark say of a query that failed, the rest is the plan of all its checks."""
+
+_SHOWS_THE_VALUE = "Expected a numeric value, but was"
+"""What Soda says of a result that is no number, which may be somebody's address."""
 
 _one_is_made_at_a_time = threading.Lock()
 """Soda's configuration is made by the first scan of a process, and fails where two do so at once."""
@@ -172,7 +176,8 @@ def _scan(spark: SparkSession, dataset: str, checks: Mapping[str, dict[str, Any]
     runner.build_scan_results = dict  # a document of all that was found takes as long to write as the rest
     runner.execute()
     found = {check.name: check for check in runner._checks}
-    problems = (runner.get_error_logs_text() or "it measured nothing")[:_PROBLEM_LENGTH]
+    said = (str(log) for log in runner.get_error_logs() if _SHOWS_THE_VALUE not in str(log))
+    problems = ("\n".join(said) or "it measured nothing")[:_PROBLEM_LENGTH]
     return {name: _measured(found.get(name), problems) for name in checks}
 
 
@@ -184,6 +189,9 @@ def _seconds(check: Any) -> float | None:
 
 def _measured(check: Any, problems: str) -> Measured:
     seconds = _seconds(check) if check else None
+    if check is not None and check.check_value is not None and not isinstance(check.check_value, Number):
+        kind = type(check.check_value).__name__  # not what it is: that may be a personal value
+        return Measured("error", None, f"the result is not a number but of type {kind}", seconds)
     if check is None or check.outcome is None:
         return Measured("error", None, problems, seconds)
     value = _number(check.check_value)

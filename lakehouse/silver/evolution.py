@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.changes import basis
 from lakehouse.contracts.inference import snake
 from lakehouse.contracts.model import Column, Contract
+from lakehouse.contracts.personal import is_personal, shown
 from lakehouse.quality.audit import UNKNOWN_FIELDS, check_names
 from lakehouse.quality.results import CheckResult, Outcome
 from lakehouse.silver import ledger, state
@@ -150,11 +151,14 @@ def unknown_fields(parsed: DataFrame) -> dict[str, str]:
 
 
 def to_add(contract: Contract, unknown: Mapping[str, str]) -> dict[str, str]:
-    """Column → field, of the unknown fields that become columns: one each name, and not more than ADDED_AT_MOST."""
+    """Column → field, of the unknown fields that become columns: one each name, not more than ADDED_AT_MOST, and none that is
+    called as only data is."""
     had = added_columns(contract)
     taken = {*contract.column_names, *_OURS}
     more: dict[str, str] = {}
     for field in unknown:
+        if is_personal(field):
+            continue
         name = snake(field, fallback=_NO_NAME)
         if not name.startswith(_NO_NAME) and name not in taken and len(had) + len(more) < ADDED_AT_MOST:
             more[name] = field
@@ -186,7 +190,7 @@ def check_unknown(contract: Contract, unknown: Mapping[str, str], batch: int) ->
 
 
 def _said(contract: Contract, added: Mapping[str, str], unknown: Mapping[str, str]) -> str:
-    listed = [f"`{field}` (first in {file})" for field, file in list(unknown.items())[:NAMED_AT_MOST]]
+    listed = [f"`{shown(field)}` (first in {file})" for field, file in list(unknown.items())[:NAMED_AT_MOST]]
     more = f" and {len(unknown) - NAMED_AT_MOST} more" if len(unknown) > NAMED_AT_MOST else ""
     fields = added if contract.unknown_fields == "add" else to_add(contract, unknown)
     lines = "".join(

@@ -4,12 +4,13 @@ import json
 import re
 
 from lakehouse.contracts.model import Column, Contract, Mask
+from lakehouse.contracts.personal import HIDDEN
 from lakehouse.storage.tables import literal
 
 KEYS_TABLE = "vault.mask_keys"
 """Holds the one key of all keyed hashes. The text of a view names this table, never the key."""
 
-REDACTED = "•••"
+REDACTED = HIDDEN
 
 
 def mask(expression: str, how: Mask, is_text: bool = True) -> str:

@@ -31,6 +31,11 @@ def visit(day: date, number: int, **more: Any) -> dict[str, Any]:
     return visitor | {"at": f"{day}T10:00:00Z"} | more
 
 
+def test_names_of_fields_that_are_somebody_s_data_are_not_kept() -> None:
+    said = {"rows": 2, "bits": 0, "sample": [], "nulls id": 0, "unknown": ["colour", "jane@example.com"]}
+    assert profiling._profile(contract([key()]), said, profiling.Arrived(2), {}, []).unknown == {"colour", "•••"}
+
+
 class Site:
     """A table of visits, of which files are landed, ingested and refined."""
 

@@ -108,6 +108,14 @@ def test_what_is_no_number_never_passes(monkeypatch: pytest.MonkeyPatch) -> None
     assert all(measured.problem for name, measured in found.items() if name not in passed)
 
 
+def test_a_result_that_is_text_is_told_without_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked_of(monkeypatch, Engine(text="jane@example.com", lost=ValueError("lost is no column"), number=1))
+    assert found["text"].problem == "the result is not a number but of type str"
+    assert found["number"].outcome == "pass"
+    assert "lost is no column" in str(found["lost"].problem)
+    assert not [one for one in found.values() if "jane" in str(one.problem)]
+
+
 PASSES = {
     "= 1": [1],
     "!= 1": [0.999, 1.001],

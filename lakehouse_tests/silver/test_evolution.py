@@ -79,6 +79,18 @@ def test_what_is_said_of_unknown_fields_can_be_pasted() -> None:
     assert held.description.endswith("`add` to let such a batch pass.") and "- name:" not in held.description
 
 
+def test_a_field_that_is_called_as_an_address_is_no_column_and_is_told_without_its_name() -> None:
+    """A header line was lost, or a map has addresses for its keys."""
+    of = replace(things(unknown_fields="add"), file=Path("shop_things.yaml"))
+    fields = {"@type": "f.json", "colour": "f.json", "jane@example.com": "g.json", "+49 170 1234567": "g.json"}
+    assert to_add(of, fields) == {"colour": "colour", "type": "@type"}
+    for how in ("add", "fail"):
+        said = check_unknown(replace(of, unknown_fields=how), fields, 1)
+        assert said.value == 4
+        assert "`•••` (first in g.json)" in said.sentence
+        assert "jane" not in said.sentence and "1234567" not in said.sentence
+
+
 def test_a_column_that_is_gone_is_told_from_one_that_is_called_otherwise() -> None:
     old = things(column("note"), column("size", "int"))
     last = {"columns": evolution.declared(old), "format": "json"}
