@@ -24,6 +24,7 @@ from lakehouse.gold import project as dbt
 from lakehouse.gold import release as releases
 from lakehouse.gold.release import Release
 from lakehouse.settings import Settings, settings
+from lakehouse.silver.refine import pending_batch
 
 _NAMED = 5
 """So many of what is passed over in landing are named."""
@@ -135,11 +136,22 @@ def _say_end(outcome: Outcome, spark: Any, contracts: Mapping[str, Contract], co
         console.print(f"  {outcome.warnings[0]}", markup=False)
     standing = _standing(outcome, releases.current(spark), seconds)
     if not outcome.failures:
+        if more := behind(spark, contracts):
+            console.print(
+                f"{', '.join(more)}: what arrived after a batch that was decided about waits, as a batch of its own. "
+                "`lakehouse run` takes it."
+            )
         console.print(standing)
         return
     owners = {contract.table: contract.owner for contract in contracts.values()}
     console.print()
     console.print(summarize_run(outcome, owners, standing), markup=False, soft_wrap=True)
+
+
+def behind(spark: Any, contracts: Mapping[str, Contract]) -> list[str]:
+    """The tables of which bronze has records that silver has not taken."""
+    batches = {table: pending_batch(spark, contract) for table, contract in contracts.items()}
+    return [contracts[table].silver_table for table, (done, newest) in batches.items() if done != newest]
 
 
 def _standing(outcome: Outcome, now: Release | None, seconds: float) -> str:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from lakehouse.cli import lakehouse
+from lakehouse.cli.run import behind
 from lakehouse.quality.audit import BATCH_REJECTED, QUALITY_SCORE
 from lakehouse.quality.results import CHECK_RESULTS
 from lakehouse.settings import settings
@@ -86,6 +87,7 @@ def test_a_released_batch_is_taken_as_it_is_and_nothing_that_came_later(shop: An
     assert counts(done) == {"applied": 1, "quarantined": 1}
     rate = next(check for check in done.checks if check.name == "quarantine_rate")
     assert rate.outcome == "warn" and rate.description.endswith("released by ann: known at the source")
+    assert behind(shop.spark, {table: shop.of}) == [shop.of.silver_table], "which `lakehouse run` says"
     later = held(shop)
     assert later != number and shop.seen("id") == [("1",), ("3",)]
     assert f"Batch {number} of {table} is not held back" in call("reject", table, number, "--note", "x", code=1)
@@ -102,6 +104,7 @@ def test_a_released_batch_is_taken_as_it_is_and_nothing_that_came_later(shop: An
 
     shop.of = agreed
     rebuilt = shop.refine(full_refresh=True)
+    assert behind(shop.spark, {table: shop.of}) == []
     assert counts(rebuilt) == {"applied": 3, "quarantined": 2}, "what was released once does not hold a rebuild back"
 
 
