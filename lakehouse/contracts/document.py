@@ -10,9 +10,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lakehouse.contracts.problems import ContractError, Problem
+
+DEEPEST = 100
+"""Lists and mappings within each other that are read; a column of a column of a column takes nine."""
+_SURELY_SHALLOW = 10_000
+"""Characters of a text that cannot be nested so deep that composing it exhausts the stack of the process."""
 
 Where = tuple[str | int, ...]
 """A place in the document: `("schema", 0, "properties", 2, "name")`."""
@@ -106,6 +112,8 @@ def _text(path: Path) -> str:
 def _compose(path: Path, text: str) -> Node | None:
     """The file's one node; None where there is nothing in it but comments."""
     try:
+        if len(text) > _SURELY_SHALLOW:
+            _check_depth(path, text)
         return YAML(typ="safe").compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -116,12 +124,32 @@ def _compose(path: Path, text: str) -> Node | None:
         reason = str(error).splitlines()[0]
         raise _error(path, 1, f"this is not YAML: {reason}", "It is to be a text file; is it one?") from error
     except RecursionError as error:
-        raise _error(path, 1, "the YAML is nested too deeply to read", "Flatten it") from error
+        raise _too_deep(path, 1) from error
+
+
+def _check_depth(path: Path, text: str) -> None:
+    """Raises ContractError where the text is nested too deeply; reads it without recursion, which composing needs."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise _too_deep(path, event.start_mark.line + 1)
+
+
+def _too_deep(path: Path, line: int) -> ContractError:
+    remedy = f"Flatten it: no more than {DEEPEST} lists and mappings within each other"
+    return _error(path, line, "the YAML is nested too deeply to read", remedy)
 
 
 def _plain(node: Node, where: Where, document: Document, above: tuple[int, ...]) -> Any:
-    """The data under a node; notes lines, and records duplicate keys, merge keys and endless aliases."""
+    """The data under a node; notes lines, and records duplicate keys, merge keys and endless aliases. Raises
+    ContractError where it is nested too deeply."""
     document.lines.setdefault(where, node.start_mark.line + 1)
+    if len(above) > DEEPEST:
+        raise _too_deep(document.file, node.start_mark.line + 1)
     if id(node) in above:
         document.add(where, "the alias refers to something that contains it", "Write the value out")
         return None

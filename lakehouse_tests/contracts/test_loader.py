@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.contracts.document import read
+from lakehouse.contracts.document import read, read_list
 from lakehouse.contracts.loader import SAMPLE, ContractError, Problem, check, load, load_all
 from lakehouse.contracts.model import Timetable, Watch
 from lakehouse.settings import Settings
@@ -510,6 +510,38 @@ def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, content: bytes, message:
     path.write_bytes(content)
     (problem,) = check([path])
     assert message in problem.message and problem.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("- " * 200, "- " * 20_000, "- " * 1_000_000, "[" * 200 + "]" * 200, "[" * 1_000_000 + "]" * 1_000_000),
+        "\n".join(f"- &a{n} [{f'*a{n - 1}' if n else 1}]" for n in range(200)),
+    ],
+    ids=["200", "20,000", "a million", "200 in brackets", "a million in brackets", "by aliases"],
+)
+def test_a_text_that_is_nested_too_deeply(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(f"# deep\n{text}\n")
+    with pytest.raises(ContractError) as listed:
+        read_list(path)
+    indented = "\n".join(f"  {line}" for line in text.splitlines())
+    path.write_text(f"# deep\ndeep:\n{indented}\n")
+    with pytest.raises(ContractError) as mapped:
+        read(path)
+    for raised, line in ((listed, 2), (mapped, 3)):
+        (problem,) = raised.value.problems
+        assert problem.message == "the YAML is nested too deeply to read" and "100" in problem.remedy
+        assert problem.file == path and problem.line >= line
+
+
+def test_a_text_that_is_nested_as_deep_as_may_be_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text("[" * 100 + "a" + "]" * 100 + " # " + "x" * 20_000)
+    _, (inner,) = read_list(path)
+    for _ in range(98):
+        (inner,) = inner
+    assert inner == ["a"]
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path, minimal: str) -> None:

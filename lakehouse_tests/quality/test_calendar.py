@@ -140,3 +140,9 @@ def test_all_mistakes_are_told_at_once(write: Write) -> None:
 def test_without_contracts_no_table_can_be_named(write: Write) -> None:
     (problem,) = check(write("- {name: A, from: 2025-01-02, tables: [web_events]}\n"), [])[1]
     assert problem.remedy == "Leave `tables:` out: there are no contracts"
+
+
+@pytest.mark.parametrize("depth", [150, 20_000])
+def test_a_calendar_that_is_nested_too_deeply_is_a_problem_as_any(write: Write, depth: int) -> None:
+    (problem,) = check(write("# deep\n" + "- " * depth))[1]
+    assert problem.message == "the YAML is nested too deeply to read" and problem.line == 2
