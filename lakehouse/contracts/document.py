@@ -17,6 +17,8 @@ from lakehouse.contracts.problems import ContractError, Problem
 
 DEEPEST = 100
 """Lists and mappings within each other that are read; a column of a column of a column takes nine."""
+MOST_REPEATED = 100_000
+"""Values that a file may have by aliases, beyond those that are written in it."""
 _SURELY_SHALLOW = 10_000
 """Characters of a text that cannot be nested so deep that composing it exhausts the stack of the process."""
 
@@ -32,6 +34,8 @@ class Document:
     data: dict[str, Any]
     lines: dict[Where, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    _nodes: set[int] = field(default_factory=set, repr=False)
+    _repeated: int = field(default=0, repr=False)
 
     def line(self, where: Where) -> int:
         """The line of a place; of the nearest thing around it where the place itself is missing."""
@@ -44,6 +48,16 @@ class Document:
         problem = Problem(self.file, self.line(where), path_text(where), message, remedy)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def count(self, node: Node) -> None:
+        """Count a node that is read. Raises ContractError where aliases have brought too many that were read before."""
+        if id(node) not in self._nodes:
+            self._nodes.add(id(node))
+            return
+        self._repeated += 1
+        if self._repeated > MOST_REPEATED:
+            message = f"its aliases repeat more than {MOST_REPEATED:,} values"
+            raise _error(self.file, node.start_mark.line + 1, message, "Write out what is needed, without `*` and `&`")
 
 
 def path_text(where: Where) -> str:
@@ -146,8 +160,9 @@ def _too_deep(path: Path, line: int) -> ContractError:
 
 def _plain(node: Node, where: Where, document: Document, above: tuple[int, ...]) -> Any:
     """The data under a node; notes lines, and records duplicate keys, merge keys and endless aliases. Raises
-    ContractError where it is nested too deeply."""
+    ContractError where it is nested too deeply, or repeated too often."""
     document.lines.setdefault(where, node.start_mark.line + 1)
+    document.count(node)
     if len(above) > DEEPEST:
         raise _too_deep(document.file, node.start_mark.line + 1)
     if id(node) in above:

@@ -535,6 +535,25 @@ def test_a_text_that_is_nested_too_deeply(tmp_path: Path, text: str) -> None:
         assert problem.file == path and problem.line >= line
 
 
+def test_aliases_that_grow_beyond_all_measure(tmp_path: Path) -> None:
+    path = tmp_path / "growing.yaml"
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 9)}]" for n in range(12)]
+    path.write_text("\n".join(levels) + "\n")
+    (problem,) = check([path])
+    assert problem.message == "its aliases repeat more than 100,000 values" and "Write out" in problem.remedy
+    path.write_text("\n".join(f"- {level.partition(': ')[2]}" for level in levels) + "\n")
+    with pytest.raises(ContractError, match=r"repeat more than 100,000 values"):
+        read_list(path)
+
+
+def test_a_long_file_without_aliases_and_one_with_few_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text("- [1, 2, 3, 4, 5]\n" * 20_000)
+    assert len(read_list(path)[1]) == 20_000
+    path.write_text("- &a [1, 2, 3]\n" + "- *a\n" * 1_000)
+    assert read_list(path)[1][-1] == [1, 2, 3]
+
+
 def test_a_text_that_is_nested_as_deep_as_may_be_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep.yaml"
     path.write_text("[" * 100 + "a" + "]" * 100 + " # " + "x" * 20_000)

@@ -146,3 +146,9 @@ def test_without_contracts_no_table_can_be_named(write: Write) -> None:
 def test_a_calendar_that_is_nested_too_deeply_is_a_problem_as_any(write: Write, depth: int) -> None:
     (problem,) = check(write("# deep\n" + "- " * depth))[1]
     assert problem.message == "the YAML is nested too deeply to read" and problem.line == 2
+
+
+def test_aliases_of_a_calendar_that_grow_beyond_all_measure_are_a_problem(write: Write) -> None:
+    levels = [f"- &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 9)}]" for n in range(12)]
+    (problem,) = check(write("\n".join(levels) + "\n"))[1]
+    assert "repeat more than 100,000 values" in problem.message and problem.remedy
