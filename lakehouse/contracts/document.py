@@ -34,6 +34,8 @@ class Document:
     data: dict[str, Any]
     lines: dict[Where, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    _told: set[Problem] = field(default_factory=set, repr=False)
+    """The problems once more, to find one among many."""
     _nodes: set[int] = field(default_factory=set, repr=False)
     _repeated: int = field(default=0, repr=False)
 
@@ -45,8 +47,13 @@ class Document:
 
     def add(self, where: Where, message: str, remedy: str) -> None:
         """Record a problem; the same one twice counts once."""
-        problem = Problem(self.file, self.line(where), path_text(where), message, remedy)
-        if problem not in self.problems:
+        self.add_at(self.line(where), where, message, remedy)
+
+    def add_at(self, line: int, where: Where, message: str, remedy: str) -> None:
+        """Record a problem of a line that is not the place's."""
+        problem = Problem(self.file, line, path_text(where), message, remedy)
+        if problem not in self._told:
+            self._told.add(problem)
             self.problems.append(problem)
 
     def count(self, node: Node) -> None:
@@ -188,7 +195,7 @@ def _mapping(node: MappingNode, where: Where, document: Document, above: tuple[i
             document.add(place, f"`{key}` is not a plain key", "Write the keys out, each with its value")
         elif key in result:
             message = f"`{key}` is given twice, first on line {document.lines[place]}"
-            document.problems.append(Problem(document.file, line, path_text(place), message, "Remove one of them"))
+            document.add_at(line, place, message, "Remove one of them")
         else:
             document.lines[place] = line
             result[key] = _plain(value_node, place, document, above)

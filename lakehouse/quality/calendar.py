@@ -38,13 +38,12 @@ Calendar = Sequence[SpecialDays]
 
 def days_of(calendar: Calendar, table: str) -> dict[date, str]:
     """The special days of one table, each with its name; with both where it has two."""
-    found: dict[date, list[str]] = {}
+    found: dict[date, dict[str, None]] = {}
     for one in calendar:
         if one.tables and table not in one.tables:
             continue
         for n in range((one.last - one.first).days + 1):
-            names = found.setdefault(one.first + timedelta(days=n), [])
-            names += [one.name] if one.name not in names else []
+            found.setdefault(one.first + timedelta(days=n), {})[one.name] = None
     return {day: " and ".join(names) for day, names in sorted(found.items())}
 
 

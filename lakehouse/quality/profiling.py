@@ -48,6 +48,8 @@ JUDGED_AT_MOST = 7
 """Days of a batch that are judged, the newest ones; of a first load, whose past came with it, the newest alone."""
 TOLD_AT_MOST = 6
 """Anomalies that the check's description lists."""
+FAULTS_AT_MOST = 5
+"""Problems of the calendar that it lists."""
 GRACE = timedelta(hours=1)
 """After its end, until a day counts as over: its last file is on its way."""
 _COPIED_AFTER = 48
@@ -224,6 +226,9 @@ def unjudged(contract: Contract, unread: ContractError, batch: int) -> CheckResu
     the contract makes of anomalies: a batch is not held back for a fault in another file."""
     description, dimension, can_block = check_names(contract)[ANOMALIES]
     lost = "It could not be evaluated: the calendar of special days cannot be read (`lakehouse contract check`)."
+    faults = [str(problem) for problem in unread.problems[:FAULTS_AT_MOST]]
+    if len(unread.problems) > FAULTS_AT_MOST:
+        faults.append(f"… and {len(unread.problems) - FAULTS_AT_MOST:,} more")
     return CheckResult(
         table=contract.table,
         name=ANOMALIES,
@@ -232,7 +237,7 @@ def unjudged(contract: Contract, unread: ContractError, batch: int) -> CheckResu
         outcome="warn",
         value=None,
         threshold="0 anomalies",
-        description="\n".join([description, lost, *map(str, unread.problems)]),
+        description="\n".join([description, lost, *faults]),
         batch=batch,
         severity="error" if can_block else "warning",
     )

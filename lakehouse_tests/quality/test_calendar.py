@@ -1,5 +1,6 @@
 """The calendar of special days: what it says of a table, and every mistake with its line."""
 
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -152,3 +153,11 @@ def test_aliases_of_a_calendar_that_grow_beyond_all_measure_are_a_problem(write:
     levels = [f"- &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 9)}]" for n in range(12)]
     (problem,) = check(write("\n".join(levels) + "\n"))[1]
     assert "repeat more than 100,000 values" in problem.message and problem.remedy
+
+
+def test_thousands_of_mistakes_are_told_in_a_moment(write: Write) -> None:
+    here = write("".join(f"- {{name: D{n}, from: x, till: y, tables: [web_event]}}\n" for n in range(5_000)))
+    began = time.process_time()
+    _, problems = check(here, TABLES)
+    assert len(problems) == 15_000 and problems == sorted(set(problems))
+    assert time.process_time() - began < 8, "the time grows with the mistakes, not with their square"

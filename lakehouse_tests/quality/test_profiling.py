@@ -206,6 +206,15 @@ def test_a_broken_calendar_holds_no_batch_back() -> None:
     assert "nothing was measured" in told.sentence and str(problem) in told.sentence
 
 
+@pytest.mark.parametrize(("number", "more"), [(5, ""), (6, "… and 1 more"), (20_000, "… and 19,995 more")])
+def test_of_a_calendar_with_many_mistakes_the_first_are_told(number: int, more: str) -> None:
+    of = contract([key()], name=next(_names), anomalies={"severity": "warning"})
+    problems = [Problem(Path("days.yaml"), line, "", "`till` is unknown", "Remove it") for line in range(1, number + 1)]
+    told = profiling.unjudged(of, ContractError(problems), 7).description.splitlines()
+    assert [line for line in told if "days.yaml" in line] == [str(problem) for problem in problems[:5]]
+    assert told[-1] == (more or str(problems[-1]))
+
+
 def test_of_many_days_the_newest_are_profiled_and_the_others_are_known_to_be_there(spark: Any, tmp_path: Path) -> None:
     site = Site(spark, tmp_path)
     days = [LAST - timedelta(days=n) for n in range(120, -1, -1)]
