@@ -46,13 +46,24 @@ def land_command(seed: int, weeks: int | None, faults: bool, end_date: date | No
         summary = land(landing, seed=seed, weeks=weeks, faults=faults, end_date=end_date, until=until)
     except SampleError as error:
         raise click.ClickException(str(error)) from error
-    is_named = holidays.write(calendar, summary.manifest["replay"]["shift_weeks"])
     click.echo(report(summary))
+    is_named = _name_holidays(calendar, summary)
     click.echo(
         f"Its holidays are special days to anomalies: {calendar}"
         if is_named
         else f"{calendar} was not written by the sample and stays as it is: its holidays are not named."
     )
+
+
+def _name_holidays(calendar: Path, summary: LandSummary) -> bool:
+    """Whether the calendar names the holidays of the replay. Raises ClickException where it cannot be read or written."""
+    try:
+        return holidays.write(calendar, summary.manifest["replay"]["shift_weeks"])
+    except OSError as error:
+        raise click.ClickException(
+            f"The files have landed, but their holidays are not named: the calendar {calendar} cannot be read or written "
+            f"({error.strerror or error}). Have LAKEHOUSE_CALENDAR name a file that can be, and land again."
+        ) from error
 
 
 def report(summary: LandSummary) -> str:

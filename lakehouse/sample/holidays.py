@@ -4,6 +4,7 @@ The year is shifted by whole weeks, so holidays are on other dates than people k
 which the shop was not as usual, nobody knew of before they came.
 """
 
+import os
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -54,9 +55,18 @@ def text_of(shift_weeks: int) -> str:
 
 
 def write(path: Path, shift_weeks: int) -> bool:
-    """Writes the calendar where there is none, or one that the sample wrote. Returns whether it is there now; False where
-    the place is taken by something else, which stays as it is. Idempotent. Raises OSError where it cannot be written."""
-    if path.exists() and not (path.is_file() and path.read_bytes().startswith(_OURS)):
+    """Writes the calendar where there is none, or one that the sample wrote; where that is behind a link, the link stays.
+    Returns whether it is there now; False where the place is taken by something else, which stays as it is: a link that leads
+    nowhere, too. Idempotent. Raises OSError where it cannot be read or written."""
+    if os.path.lexists(path) and not _is_ours(path):
         return False
-    write_whole(path, text_of(shift_weeks))
+    write_whole(Path(os.path.realpath(path)), text_of(shift_weeks))
     return True
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the path is, or leads to, a file that the sample wrote."""
+    if not os.path.isfile(path):
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_OURS)) == _OURS

@@ -85,3 +85,28 @@ def test_a_calendar_of_somebody_else_stays_as_it_is(
     assert f"{calendar} was not written by the sample and stays as it is: its holidays are not named." in done.output
     assert calendar.read_text() == "- {name: Easter, from: 2026-04-05}\n"
     assert sorted(path.name for path in landing.parent.glob("*.yaml")) == [calendar.name]
+
+
+@pytest.mark.parametrize("place", ["file/days.yaml", "file/below/days.yaml", "x" * 300, "/proc/none/days.yaml"])
+def test_a_calendar_that_cannot_be_written_is_one_clear_sentence_after_what_has_landed(
+    landing: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (landing.parent / "file").write_text("")
+    calendar = landing.parent / place
+    monkeypatch.setenv("LAKEHOUSE_CALENDAR", str(calendar))
+    settings.cache_clear()
+    refused = CliRunner().invoke(sample, WEEK)
+    assert refused.exit_code == 1 and isinstance(refused.exception, SystemExit), refused.exception
+    assert "new files" in refused.output.partition("Error: ")[0]
+    told = refused.output.partition("Error: ")[2]
+    assert str(calendar) in told and "cannot be read or written" in told and "LAKEHOUSE_CALENDAR" in told
+    assert told.count("\n") == 1
+
+
+def test_a_calendar_that_cannot_be_read_is_one_clear_sentence(landing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, shift_weeks: int) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("lakehouse.sample.holidays.write", refuse)
+    refused = CliRunner().invoke(sample, WEEK)
+    assert refused.exit_code == 1 and "(Permission denied)" in refused.output, "whoever runs the test may be root"

@@ -52,3 +52,22 @@ def test_the_calendar_is_written_where_there_is_none_and_over_the_sample_s_own_a
     place.unlink()
     place.mkdir()
     assert not write(place, 3) and place.is_dir()
+
+
+def test_a_link_to_the_sample_s_calendar_stays_a_link(tmp_path: Path) -> None:
+    target, place = tmp_path / "kept" / "days.yaml", tmp_path / "calendar.yaml"
+    assert write(target, 1)
+    place.symlink_to(target)
+    assert write(place, 2) and place.is_symlink() and target.read_text() == text_of(2)
+    target.write_text("# mine\n")
+    assert not write(place, 3) and place.is_symlink() and target.read_text() == "# mine\n"
+    assert [path.name for path in target.parent.iterdir()] == ["days.yaml"]
+
+
+@pytest.mark.parametrize("to", ["nowhere.yaml", "calendar.yaml", "folder"], ids=["nowhere", "itself", "folder"])
+def test_a_link_that_leads_to_no_file_is_something_else(tmp_path: Path, to: str) -> None:
+    (tmp_path / "folder").mkdir()
+    place = tmp_path / "calendar.yaml"
+    place.symlink_to(tmp_path / to)
+    assert not write(place, 1) and place.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "calendar.yaml"}
