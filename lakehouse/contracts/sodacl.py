@@ -7,6 +7,7 @@ a line in its log. So the number is compiled here, to Spark SQL, and Soda judges
 
 import functools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -333,9 +334,10 @@ def _is_invalid(column: Column, body: Mapping[str, Any]) -> str:
     for key, (fits, comparison) in compared.items():
         if key in body:
             _expect_type(key, column, fits, "a number" if key in ("valid min", "valid max") else "text")
-            if isinstance(body[key], bool) or not isinstance(body[key], int | float):
-                raise SodaClError(f"`{key}` cannot be `{body[key]}`", "Write a number")
-            parts.append(comparison(spark_sql.literal(body[key], "double" if is_number else "int")))
+            limit = body[key]
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+                raise SodaClError(f"`{key}` cannot be `{limit}`", "Write a number")
+            parts.append(comparison(spark_sql.literal(limit, "double" if is_number else "int")))
     if not parts:
         raise SodaClError("it is not said what is valid", f"Add one of {', '.join(_VALID)}")
     return f"not {_is_missing(column, body)} and not ({' and '.join(parts)})"
