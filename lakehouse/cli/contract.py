@@ -5,6 +5,7 @@ The group and its other commands are in `lakehouse.contracts.cli`.
 """
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from lakehouse.contracts.export.json_schema import json_schema
 from lakehouse.contracts.export.shape import Relation
 from lakehouse.contracts.export.spark_ddl import spark_ddl
 from lakehouse.contracts.inference import snake
-from lakehouse.contracts.loader import SAMPLE, contract_files, files_in, load_all, table_names
+from lakehouse.contracts.loader import SAMPLE, contract_files, files_in, load_all, real, table_names
 from lakehouse.contracts.loader import check as check_files
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.contracts.problems import Problem
@@ -93,7 +94,7 @@ def check(files: tuple[Path, ...]) -> None:
     the settings name."""
     here = settings()
     with_calendar = not files or any(_holds(path, here.calendar_file) for path in files)
-    paths = [path for path in files if path.resolve() != here.calendar_file.resolve()]
+    paths = [path for path in files if real(path) != real(here.calendar_file)]
     if not files:
         paths = [*contract_files(here), *(folder for folder in here.contracts if not folder.exists())]
     if not paths and not files:
@@ -119,8 +120,8 @@ def check(files: tuple[Path, ...]) -> None:
 
 
 def _holds(path: Path, file: Path) -> bool:
-    """Whether the file is there, at the path or below it."""
-    return file.is_file() and file.resolve().is_relative_to(path.resolve())
+    """Whether there is something in the file's place, and that is at the path or below it."""
+    return os.path.lexists(file) and real(file).is_relative_to(real(path))
 
 
 def _calendar(here: Settings, paths: Sequence[Path]) -> tuple[calendar.Calendar, list[Problem]]:

@@ -9,7 +9,7 @@ from lakehouse.contracts.changelog import entry, insert
 from lakehouse.contracts.changes import KINDS, Change, compare
 from lakehouse.contracts.document import read
 from lakehouse.contracts.history import HistoryError, version_of
-from lakehouse.contracts.loader import contract_files
+from lakehouse.contracts.loader import contract_files, real
 from lakehouse.contracts.loader import load as load_contract
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.problems import ContractError
@@ -120,7 +120,7 @@ def write_proposal(text: str, out: Path | None) -> None:
         written = load_contract(target)
     except ContractError as error:
         raise click.ClickException(f"The proposal needs mending before it can be used:\n{error}") from error
-    if not any(target.resolve() == path.resolve() for path in contract_files(settings())):
+    if not any(real(target) == real(path) for path in contract_files(settings())):
         click.echo(f"To use it, set LAKEHOUSE_CONTRACTS={target.parent}")
     click.echo(f"Its files are looked for in landing under {written.source}/{written.name}/<arrival day>/.")
 

@@ -1,6 +1,7 @@
 """Contract files in, `Contract` objects out, or every problem with its file, line and remedy."""
 
 import codecs
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -137,8 +138,8 @@ def check(paths: Iterable[Path], settings: Settings | None = None) -> list[Probl
             )
         files += found
     others = list(contract_files(settings)) if settings else []
-    known = {path.resolve() for path in files}
-    _, found_problems = _load_many([*files, *(path for path in others if path.resolve() not in known)], problems)
+    known = {real(path) for path in files}
+    _, found_problems = _load_many([*files, *(path for path in others if real(path) not in known)], problems)
     return sorted({problem for problem in found_problems if problem.file in files or problem in problems})
 
 
@@ -146,7 +147,7 @@ def contract_files(settings: Settings) -> list[Path]:
     """The files that these settings name: the sample's, if it is wanted, and all below the settings' folders."""
     folders = [*([SAMPLE] if settings.sample else []), *settings.contracts]
     found = [path for folder in folders for path in files_in(folder, settings)]
-    return list({path.resolve(): path for path in found}.values())
+    return list({real(path): path for path in found}.values())
 
 
 def table_names(settings: Settings, more: Iterable[Path] = ()) -> list[str]:
@@ -163,12 +164,17 @@ def files_in(path: Path, settings: Settings | None = None) -> list[Path]:
     if path.is_file():
         return [path]
     found = (*path.rglob("*.yaml"), *path.rglob("*.yml"))
-    calendar = settings.calendar_file.resolve() if settings else None
+    calendar = real(settings.calendar_file) if settings else None
     return sorted(
         file
         for file in found
-        if not any(part.startswith(".") for part in file.relative_to(path).parts) and file.resolve() != calendar
+        if not any(part.startswith(".") for part in file.relative_to(path).parts) and real(file) != calendar
     )
+
+
+def real(path: Path) -> Path:
+    """The path without links, to compare it with others. Raises nothing, which `Path.resolve` does where links go round."""
+    return Path(os.path.realpath(path))
 
 
 def _missing_folders(settings: Settings) -> list[Problem]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from lakehouse.contracts.document import Document, Where, read_list
@@ -60,17 +61,30 @@ def check(settings: Settings, tables: Collection[str] | None = None) -> tuple[Ca
     """(the calendar that these settings name as far as it can be used, all that is wrong with it, in order). Its tables are to
     be among `tables`; None: nobody knows which there are."""
     file = settings.calendar_file
-    if not os.path.exists(file):  # nor raises where nobody may look: a batch is not lost for it
-        if settings.calendar is None:
-            return (), []
-        remedy = "Create it, or correct LAKEHOUSE_CALENDAR"
-        return (), [Problem(file, 1, "", "this calendar of special days cannot be found", remedy)]
+    if settings.calendar is None and not os.path.lexists(file):
+        return (), []
+    if fault := _fault_of_place(file):
+        return (), [fault]
     try:
         document, entries = read_list(file)
     except ContractError as error:
         return (), error.problems
     found = [_entry(document, (index,), entry, tables) for index, entry in enumerate(entries)]
     return tuple(one for one in found if one is not None), sorted(document.problems)
+
+
+def _fault_of_place(file: Path) -> Problem | None:
+    """What is wrong with a calendar that is no file to be read: reading a pipe would not end. None of its questions raises
+    where nobody may look, or links go round: a batch is not lost for it."""
+    if os.path.isfile(file):
+        return None
+    if os.path.exists(file):
+        message, remedy = "this calendar of special days is no regular file", "Put a YAML file there"
+    elif os.path.islink(file):
+        message, remedy = "this calendar of special days is a link that leads to no file", "Correct the link"
+    else:
+        message, remedy = "this calendar of special days cannot be found", "Create it"
+    return Problem(file, 1, "", message, f"{remedy}, or correct LAKEHOUSE_CALENDAR")
 
 
 # --- one entry -----------------------------------------------------------------------------------------------------

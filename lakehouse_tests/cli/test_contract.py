@@ -1,6 +1,7 @@
 """`lakehouse contract docs`, `export` and `import` as people type them, with the mistakes that they make."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -195,3 +196,21 @@ def test_without_the_sample_its_calendar_is_no_problem(
     settings.cache_clear()
     calendar.write_text(EASTER)
     assert run("check").output == "1 contract, no problems.\n1 entry in the calendar of special days, no problems.\n"
+
+
+def test_a_calendar_that_links_to_itself_stops_no_command(calendar: Path, run: Run) -> None:
+    calendar.symlink_to(calendar)
+    wrong = "mine/days.yaml:1: this calendar of special days is a link that leads to no file. "
+    for arguments in (["check"], ["check", "mine/days.yaml"], ["check", "mine"]):
+        told = run(*arguments)
+        assert told.exit_code == 1 and wrong in told.output and isinstance(told.exception, SystemExit), told.exception
+    assert run("export", "avro", "web_events").exit_code == 0
+
+
+def test_check_does_not_wait_for_a_pipe(calendar: Path, run: Run) -> None:
+    os.mkfifo(calendar)
+    for arguments in (["check"], ["check", "mine/days.yaml"]):
+        told = run(*arguments)
+        assert (
+            told.exit_code == 1 and "mine/days.yaml:1: this calendar of special days is no regular file" in told.output
+        )

@@ -1,5 +1,6 @@
 """The calendar of special days: what it says of a table, and every mistake with its line."""
 
+import os
 import time
 from collections.abc import Callable
 from datetime import date
@@ -161,3 +162,36 @@ def test_thousands_of_mistakes_are_told_in_a_moment(write: Write) -> None:
     _, problems = check(here, TABLES)
     assert len(problems) == 15_000 and problems == sorted(set(problems))
     assert time.process_time() - began < 8, "the time grows with the mistakes, not with their square"
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["default", "named"])
+@pytest.mark.parametrize(
+    ("kind", "message", "remedy"),
+    [
+        ("pipe", "is no regular file", "Put a YAML file there"),
+        ("folder", "is no regular file", "Put a YAML file there"),
+        ("device", "is no regular file", "Put a YAML file there"),
+        ("loop", "is a link that leads to no file", "Correct the link"),
+        ("dangling", "is a link that leads to no file", "Correct the link"),
+    ],
+)
+def test_a_calendar_that_is_no_file_is_a_problem(
+    tmp_path: Path, kind: str, message: str, remedy: str, is_named: bool
+) -> None:
+    place = tmp_path / "calendar.yaml"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to({"device": "/dev/zero", "loop": place, "dangling": tmp_path / "nowhere"}[kind])
+    here = Settings(home=tmp_path, calendar=place if is_named else None)
+    (problem,) = check(here, TABLES)[1]
+    assert message in problem.message
+    assert problem.remedy == f"{remedy}, or correct LAKEHOUSE_CALENDAR"
+
+
+def test_a_link_to_a_calendar_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "days.yaml").write_text("- {name: Easter, from: 2026-04-05}\n")
+    (tmp_path / "calendar.yaml").symlink_to(tmp_path / "days.yaml")
+    assert len(load(Settings(home=tmp_path))) == 1
