@@ -96,6 +96,11 @@ class Settings(BaseSettings):
             return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
         return value
 
+    @field_validator("calendar", mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
     @field_validator("home", "jars", "calendar", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

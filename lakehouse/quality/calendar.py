@@ -10,15 +10,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from lakehouse.contracts.document import Document, Where, read_list
 from lakehouse.contracts.problems import ContractError, Problem, choose
-from lakehouse.contracts.values import text
 from lakehouse.quality.baselines import WINDOW
 from lakehouse.settings import Settings
 
 KEYS = ("name", "from", "to", "tables")
+LONGEST_NAME = 100
+"""Characters; the name is told in one sentence with the days."""
 _EXAMPLE = "Write `{name: Thanksgiving, from: 2025-11-26, to: 2025-11-28}`"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -98,12 +100,7 @@ def _entry(document: Document, where: Where, entry: Any, tables: Collection[str]
     for key in entry:
         if key not in KEYS:
             document.add((*where, key), f"`{key}` is unknown to special days", choose(key, KEYS))
-    name = text(entry, "name")
-    if name is None:
-        at = (*where, "name") if "name" in entry else where
-        document.add(
-            at, "these special days have no name", "Add `name:`, such as Thanksgiving; it is told with the days"
-        )
+    name = _name(document, where, entry)
     first = _day(document, where, entry, "from")
     last = _day(document, where, entry, "to") if "to" in entry else first
     named = _tables(document, (*where, "tables"), entry["tables"], tables) if "tables" in entry else ()
@@ -111,7 +108,27 @@ def _entry(document: Document, where: Where, entry: Any, tables: Collection[str]
         return None
     if not _is_span(document, (*where, "to"), first, last):
         return None
-    return SpecialDays(name or "", first, last, named)
+    return SpecialDays(name, first, last, named)
+
+
+def _name(document: Document, where: Where, entry: dict[str, Any]) -> str:
+    """The name of the days; empty where there is none."""
+    at, written = (*where, "name"), entry.get("name")
+    if written is None or (isinstance(written, str) and not written.strip()):
+        remedy = "Add `name:`, such as Thanksgiving; it is told with the days"
+        document.add(at if "name" in entry else where, "these special days have no name", remedy)
+        return ""
+    if not isinstance(written, str):
+        message = f"a name is text, and `{shorten(str(written), 100)}` is none"
+        document.add(at, message, 'Write it in quotes, such as `name: "2026"`')
+        return ""
+    name = written.strip()
+    if len(name.splitlines()) > 1:
+        document.add(at, "the name of these special days has a line break", "Write it in one line")
+    if len(name) > LONGEST_NAME:
+        message = f"the name of these special days has {len(name):,} characters, and {LONGEST_NAME} are the most"
+        document.add(at, message, "Write a shorter one; `#` begins a comment, for what else is to be said")
+    return name
 
 
 def _day(document: Document, where: Where, entry: dict[str, Any], key: str) -> date | None:

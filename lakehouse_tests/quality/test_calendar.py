@@ -44,6 +44,13 @@ def test_days_are_special_to_the_tables_that_are_named_or_to_all(write: Write) -
     assert check(here, TABLES) == (calendar, [])
 
 
+def test_a_name_may_be_a_hundred_characters_and_any_text_in_quotes(write: Write) -> None:
+    here = write(
+        f"- {{name: '2026', from: 2026-04-05}}\n- {{name: {'a' * 100}, from: 2026-04-06}}\n- name: |\n    B\n  from: 2026-04-07\n"
+    )
+    assert [one.name for one in load(here)] == ["2026", "a" * 100, "B"]
+
+
 def test_the_same_days_twice_have_one_name(write: Write) -> None:
     here = write("- {name: Easter, from: 2026-04-05}\n- {name: Easter, from: 2026-04-05, to: 2026-04-06}\n")
     assert days_of(load(here), "any") == {date(2026, 4, 5): "Easter", date(2026, 4, 6): "Easter"}
@@ -71,6 +78,9 @@ def test_the_variable_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAKEHOUSE_CALENDAR", "days.yaml")
     assert Settings().calendar_file == tmp_path / "days.yaml"
+    for nothing in ("", " "):
+        monkeypatch.setenv("LAKEHOUSE_CALENDAR", nothing)
+        assert Settings(home=tmp_path).calendar is None, "as if it were not set"
     monkeypatch.delenv("LAKEHOUSE_CALENDAR")
     assert Settings(home=tmp_path).calendar_file == tmp_path / "calendar.yaml"
 
@@ -86,7 +96,19 @@ def test_the_variable_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
         ("name: A\n  from: 2025-11-26\n  table: [web_events]", 4, "`table` is unknown", "Perhaps `tables` is meant"),
         ("from: 2025-11-26", 2, "these special days have no name", "Add `name:`"),
-        ("name: 7\n  from: 2025-11-26", 2, "these special days have no name", "Add `name:`"),
+        ("name:\n  from: 2025-11-26", 2, "these special days have no name", "Add `name:`"),
+        ("name: ' '\n  from: 2025-11-26", 2, "these special days have no name", "Add `name:`"),
+        ("name: 2026\n  from: 2025-11-26", 2, "a name is text, and `2026` is none", "Write it in quotes"),
+        ("name: true\n  from: 2025-11-26", 2, "a name is text, and `True` is none", "Write it in quotes"),
+        ("name: [A]\n  from: 2025-11-26", 2, "a name is text, and `['A']` is none", "Write it in quotes"),
+        (
+            f"name: {'a' * 101}\n  from: 2025-11-26",
+            2,
+            "has 101 characters, and 100 are the most",
+            "Write a shorter one",
+        ),
+        ('name: "A\\nB"\n  from: 2025-11-26', 2, "has a line break", "Write it in one line"),
+        ('name: "A\\LB"\n  from: 2025-11-26', 2, "has a line break", "Write it in one line"),
         ("name: A", 2, "these special days have no `from:`", "Add `from:`, a day such as 2025-11-26"),
         ("name: A\n  from: 26.11.2025", 3, "`from` cannot be `26.11.2025`", "Write a day such as 2025-11-26"),
         ("name: A\n  from: 20251126", 3, "`from` cannot be `20251126`", "Write a day"),
