@@ -178,6 +178,8 @@ def _parts(text: str) -> tuple[str, dict[str, Any]]:
     except YAMLError as error:
         reason = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise SodaClError(f"this is not YAML: {reason}", "Write one check; what follows it stands indented") from error
+    except RecursionError as error:
+        raise SodaClError("the YAML is nested too deeply to read", "Write one check, as SodaCL has it") from error
     if isinstance(written, list) or (
         isinstance(written, dict) and any(str(k).startswith("checks for") for k in written)
     ):

@@ -143,6 +143,7 @@ OTHERS = {
     "avg(size) < many": "is no threshold",
     "avg(size) between 9 and 1": "begins with the larger",
     "avg(size) < 3 %": "is no percentage",
+    "avg(size) < 3: " + "[" * 5_000 + "]" * 5_000: "nested too deeply",
     "avg(size) < 3: {fail: when > 9}": "are both given",
     "avg(size): {fail: '> 9'}": "`fail` cannot be",
     "m > 1: {m query: select 1}": "a query of its own",
