@@ -296,8 +296,9 @@ def _column(
     if options:
         shown = ", ".join(f"{key}: {_scalar(value)}" for key, value in options.items())
         lines.append(f"logicalTypeOptions: {{{shown}}}")
-    pii = None if nested else _pii(found)
-    lines.append(f"classification: {'pii' if found.pii or pii else 'internal'}")
+    mask = _pii(found)
+    lines.append(f"classification: {'pii' if found.pii or mask else 'internal'}")
+    pii = None if nested else mask  # a field is masked with the whole column that holds it
     own = f"mask: {pii}" if pii else ""
     if not own and found.logical == "array" and found.fields and not nested:
         own = f"childTable: {table}_{name}"

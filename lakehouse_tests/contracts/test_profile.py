@@ -351,6 +351,13 @@ def test_personal_data_is_known_by_its_values(tmp_path: Path) -> None:
     assert {column.name: column.mask for column in contract.pii_columns} == {"a": "hash", "b": "redact"}
 
 
+def test_personal_data_is_known_however_deep_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "any.json"
+    path.write_text(json.dumps({"id": 1, "a": {"b": {"card": 4398046511105}}}))
+    contract, _ = proposed(path)
+    assert [column.name for column in contract.pii_columns] == ["a"]
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
