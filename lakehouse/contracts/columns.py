@@ -1,6 +1,5 @@
 """The columns of a contract: names, types, keys, privacy and relations."""
 
-import math
 from typing import Any, cast
 
 from lakehouse.contracts import spark_sql
@@ -239,10 +238,9 @@ def _key_position(document: Document, where: Where, data: dict[str, Any], spark_
         document.add((*where, "primaryKey"), f"a column of type {spark_type} cannot be part of the key", "Use another")
     if data.get("required") is False:
         document.add((*where, "required"), "a key column cannot be optional", "Write `required: true`")
-    if position is not None and not math.isfinite(position):
-        message = f"`primaryKeyPosition` cannot be `{position}`"
+    if position is None and isinstance(data.get("primaryKeyPosition"), float):
+        message = f"`primaryKeyPosition` cannot be `{data['primaryKeyPosition']}`"
         document.add((*where, "primaryKeyPosition"), message, "Write a whole number from 1")
-        return 0
     return int(position) if position is not None and position != -1 else 0
 
 

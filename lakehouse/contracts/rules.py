@@ -4,7 +4,6 @@ A constraint on one value becomes a `RowRule`; what needs the whole batch become
 to neither is a problem: nothing that a contract says is passed over.
 """
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -446,7 +445,7 @@ def check_pattern(document: Document, where: Where, pattern: object) -> bool:
 
 def _multiple(compiled: _Compiled, where: Where, value: object, target: _Target) -> None:
     divisor = number(value)
-    if divisor is None or divisor <= 0 or not math.isfinite(divisor):
+    if divisor is None or divisor <= 0:
         compiled.document.add(where, f"`multipleOf` cannot be `{value}`", "Write a number above 0")
         return
     shown = spark_sql.literal(divisor, "decimal(38,18)")

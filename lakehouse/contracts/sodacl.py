@@ -7,7 +7,6 @@ a line in its log. So the number is compiled here, to Spark SQL, and Soda judges
 
 import functools
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ruamel.yaml.error import YAMLError
 from lakehouse.contracts import spark_sql
 from lakehouse.contracts.model import Column, Dimension
 from lakehouse.contracts.problems import choose
+from lakehouse.contracts.values import number
 
 COUNTS: dict[str, Dimension] = {
     "missing": "completeness",
@@ -336,9 +336,9 @@ def _is_invalid(column: Column, body: Mapping[str, Any]) -> str:
     for key, (fits, comparison) in compared.items():
         if key in body:
             _expect_type(key, column, fits, "a number" if key in ("valid min", "valid max") else "text")
-            limit = body[key]
-            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
-                raise SodaClError(f"`{key}` cannot be `{limit}`", "Write a number")
+            limit = number(body[key])
+            if limit is None:
+                raise SodaClError(f"`{key}` cannot be `{body[key]}`", "Write a number")
             parts.append(comparison(spark_sql.literal(limit, "double" if is_number else "int")))
     if not parts:
         raise SodaClError("it is not said what is valid", f"Add one of {', '.join(_VALID)}")
