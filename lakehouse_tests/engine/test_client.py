@@ -45,12 +45,13 @@ def test_dbt_s_session_keeps_dates_of_long_ago_too(spark: Any, schema: str) -> N
 @pytest.mark.parametrize("tasks", ["many", "a core each"])
 def test_short_queries_take_turns_with_a_long_one(spark: Any, tasks: str) -> None:
     """Of whoever asks for much, as a load of a year does, nobody else waits for all of it."""
-    count = 100 if tasks == "many" else int(spark.conf.get("spark.sql.shuffle.partitions"))
+    cores = int(spark.conf.get("spark.sql.shuffle.partitions"))
+    rows, count = 4_000_000 * cores, 100 if tasks == "many" else cores
 
     def long() -> Any:
         return (
             connect(settings())
-            .sql(f"select max(sha2(cast(id as string), 512)) from range(0, 8000000, 1, {count})")
+            .sql(f"select max(sha2(cast(id as string), 512)) from range(0, {rows}, 1, {count})")
             .first()
         )
 
