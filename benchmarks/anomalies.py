@@ -360,8 +360,10 @@ def main() -> None:
             land_year(landing)
         connection = duckdb.connect(str(root / "year.duckdb"))
         feeds = read_feeds(landing, connection, chosen.tables.split(",") if chosen.tables else None)
-        for feed in feeds if chosen.calendar else ():
-            feed.special = special_days(feed.table, shift_of(landing))
+        if chosen.calendar:
+            shift_weeks = shift_of(landing)
+            for feed in feeds:
+                feed.special = special_days(feed.table, shift_weeks)
         run(feeds, chosen)
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -126,7 +126,9 @@ def _holds(path: Path, file: Path) -> bool:
 
 def _calendar(here: Settings, paths: Sequence[Path]) -> tuple[calendar.Calendar, list[Problem]]:
     """The calendar, and what is wrong with it. The sample's tables are known to it also where its contracts are not loaded:
-    it may have written the file."""
+    it may have written the file. Where there is no calendar, no contract is read for it."""
+    if calendar.check(here) == ((), []):
+        return (), []
     return calendar.check(here, table_names(here, [*paths, SAMPLE]))
 
 

@@ -136,7 +136,8 @@ def _say_end(outcome: Outcome, spark: Any, contracts: Mapping[str, Contract], co
         console.print(f"  {outcome.warnings[0]}", markup=False)
     standing = _standing(outcome, releases.current(spark), seconds)
     if not outcome.failures:
-        if more := behind(spark, contracts):
+        taken = {table: of for table, of in contracts.items() if f"silver.{table}" in outcome.tables}
+        if more := behind(spark, taken):
             console.print(
                 f"{', '.join(more)}: what arrived after a batch that was decided about waits, as a batch of its own. "
                 "`lakehouse run` takes it."

@@ -87,10 +87,10 @@ def is_personal(value: str) -> bool:
     )
 
 
-def shown(name: str) -> str:
-    """The name of a field that a source made up, as people may see it: where a header line is lost, or a map has addresses for
-    its keys, names are somebody's data."""
-    return HIDDEN if is_personal(name) else name
+def safe(text: str) -> str:
+    """A single text as people may see it: a value, or the name of a field that a source made up. Where a header line is lost, or a
+    map has addresses for its keys, names are somebody's data."""
+    return HIDDEN if is_personal(text) else text
 
 
 def _by_name(name: str, table: str) -> Personal | None:

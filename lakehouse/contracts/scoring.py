@@ -52,7 +52,7 @@ def _weights(document: Document, where: Where, value: object) -> tuple[tuple[Dim
             document.add((*where, name), f"`{name}` is no dimension", choose(name, known))
     for name in known:
         weight = number(value.get(name, 1))
-        if weight is None or not 0 <= weight < float("inf"):
+        if weight is None or weight < 0:
             document.add((*where, name), f"the weight of {name} cannot be `{value[name]}`", "Write a number from 0 on")
         elif name in value:
             found.append((name, float(weight)))

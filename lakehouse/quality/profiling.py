@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column, Contract
-from lakehouse.contracts.personal import shown
+from lakehouse.contracts.personal import safe
 from lakehouse.contracts.problems import ContractError
 from lakehouse.quality import calendar
 from lakehouse.quality.anomalies import Verdict, judge
@@ -401,7 +401,7 @@ def _profile(
         },
         first_arrival=None if is_copy else of.first,
         last_arrival=None if is_copy else of.last,
-        unknown=frozenset(map(shown, said.get("unknown") or ())),
+        unknown=frozenset(map(safe, said.get("unknown") or ())),
         sample=thinned(said["sample"], bits),
         sample_bits=bits,
     )

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts.formats import FORMATS
 from lakehouse.contracts.inference import Guess, guess, is_code, shape
-from lakehouse.contracts.personal import Personal, is_personal
+from lakehouse.contracts.personal import Personal, is_personal, safe
 from lakehouse.contracts.profile import key_rank
 from lakehouse.contracts.proposals import ColumnProfile, Key, Relation, TableProfile
 from lakehouse.contracts.spark_sql import is_number, is_scalar
@@ -381,8 +381,8 @@ def _values(
     return shown
 
 
-def _safe(value: str | None) -> Any:
-    return "•••" if value is not None and is_personal(value) else value
+def _safe(value: str | None) -> str | None:
+    return value if value is None else safe(value)
 
 
 def _shapes(values: Sequence[Any], is_hidden: bool) -> tuple[tuple[str, float], ...]:

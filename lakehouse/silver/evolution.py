@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.changes import basis
 from lakehouse.contracts.inference import snake
 from lakehouse.contracts.model import Column, Contract
-from lakehouse.contracts.personal import is_personal, shown
+from lakehouse.contracts.personal import is_personal, safe
 from lakehouse.quality.audit import UNKNOWN_FIELDS, check_names
 from lakehouse.quality.results import CheckResult, Outcome
 from lakehouse.silver import ledger, state
@@ -190,7 +190,7 @@ def check_unknown(contract: Contract, unknown: Mapping[str, str], batch: int) ->
 
 
 def _said(contract: Contract, added: Mapping[str, str], unknown: Mapping[str, str]) -> str:
-    listed = [f"`{shown(field)}` (first in {file})" for field, file in list(unknown.items())[:NAMED_AT_MOST]]
+    listed = [f"`{safe(field)}` (first in {file})" for field, file in list(unknown.items())[:NAMED_AT_MOST]]
     more = f" and {len(unknown) - NAMED_AT_MOST} more" if len(unknown) > NAMED_AT_MOST else ""
     fields = added if contract.unknown_fields == "add" else to_add(contract, unknown)
     lines = "".join(

@@ -63,7 +63,7 @@ def latest(*moments: str | None) -> str | None:
     return max((moment for moment in moments if moment), default=None)
 
 
-def shown(contract: Contract, parsed: DataFrame, classified: DataFrame, silver_tables: frozenset[str]) -> Views:
+def views_of(contract: Contract, parsed: DataFrame, classified: DataFrame, silver_tables: frozenset[str]) -> Views:
     """Makes the views that `audited` asks; they are of this session, until the table's next batch: to drop one is a query."""
     views = Views(f"parsed_{contract.table}", f"folded_{contract.table}", silver_tables)
     listed = ", ".join(f"'{name}'" for name in _COMMITTED)

@@ -232,7 +232,7 @@ def _refine(
                 return None
             return profiling.watch(spark, storage, contract, parsed, since, newest, arrivals)
 
-        show = partial(findings.shown, contract, parsed, classified, silver_tables)
+        show = partial(findings.views_of, contract, parsed, classified, silver_tables)
         # A larger batch keeps all cores busy with either.
         take = _at_once if landed <= INTERPRETED_UP_TO else _in_turn
         with small():
