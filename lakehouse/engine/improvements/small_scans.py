@@ -2,7 +2,8 @@
 
 To find the files of a table that a query, a merge or an overwrite names, Delta starts two jobs on the table's log, and
 another one to hear which writer wrote last (`txnAppId`): of a small table that is half of what a query costs
-(docs/performance.md). The answers stand in the checksum that Delta writes beside each commit and holds with what it knows of the
+(docs/performance.md). For the bounds of a file in which it marks rows as gone it runs two more queries, which compute the whole
+state from the log. The answers stand in the checksum that Delta writes beside each commit and holds with what it knows of the
 version: sizes, writers, and up to fifty files their list. Here they are taken from there, and a query on a table of few files
 reads all of them, for its own filter does the rest.
 
@@ -20,10 +21,15 @@ Delta asks for them."""
 _SNAPSHOT = "org.apache.spark.sql.delta.Snapshot"
 _NEIGHBOUR = "org.apache.spark.sql.delta.DeltaErrors"
 """A class of the same package and class loader, which is loaded without the snapshot's."""
+_MARKS, _MARKED = (
+    f"org.apache.spark.sql.delta.commands.{name}" for name in ("DMLWithDeletionVectorsHelper$", "TouchedFileWithDV")
+)
+"""Who marks rows as gone; and of its package and loader, a class that is loaded without it."""
 _PACKAGES = (
     "scala",
     "org.apache.spark.sql.catalyst.expressions",
     "org.apache.spark.sql.delta",
+    "org.apache.spark.sql.delta.actions",
     "org.apache.spark.sql.delta.stats",
 )
 _KNOWN = (
@@ -67,6 +73,34 @@ _FIRST = {
     ),
 }
 """Method of Delta's snapshot → what it does first."""
+_STATISTICS = """
+private scala.collection.Seq withKnownStatistics(scala.collection.Seq marked, Snapshot of) {
+    VersionChecksum known = of.checksumOpt().isEmpty() ? null : (VersionChecksum) of.checksumOpt().get();
+    if (known == null || known.allFiles().isEmpty()) return null;
+    scala.collection.Seq files = (scala.collection.Seq) known.allFiles().get();
+    java.util.Map byPath = new java.util.HashMap();
+    for (int i = 0; i < files.size(); i++) {
+        AddFile file = (AddFile) files.apply(i);
+        byPath.put(file.path(), file);
+    }
+    scala.collection.immutable.List found = scala.collection.immutable.Nil$.MODULE$;
+    for (int i = marked.size() - 1; i >= 0; i--) {
+        AddFile now = (AddFile) marked.apply(i);
+        AddFile before = (AddFile) byPath.get(now.path());
+        if (before == null || before.numPhysicalRecords().isEmpty()) return null;
+        AddFile wide = before.withoutTightBoundStats();
+        // Its counts of nulls are of the rows that were left, and would have to be of all: Delta finds out.
+        if (before.deletionVector() != null && wide != before) return null;
+        found = found.$colon$colon(new AddFile(
+            now.path(), now.partitionValues(), now.size(), now.modificationTime(), now.dataChange(), wide.stats(), now.tags(),
+            now.deletionVector(), now.baseRowId(), now.defaultRowCommitVersion(), now.clusteringProvider()));
+    }
+    return found;
+}
+"""
+"""The files in which rows are marked as gone (without what the log says of their columns) → the same with it: the bounds are those
+of all rows, also of the ones that are gone."""
+_FIRST_OF_MARKS = "{ scala.collection.Seq found = withKnownStatistics($2, $3); if (found != null) return found; }"
 
 
 def install(spark: Any) -> None:
@@ -86,3 +120,6 @@ def install(spark: Any) -> None:
             javassist.add_method(jvm, snapshot, source)
         for name, first in _FIRST.items():
             methods[name].insertBefore(f"{{ {first} }}")
+    with javassist.changed(jvm, _MARKS, _MARKED, _PACKAGES) as marks:
+        javassist.add_method(jvm, marks, _STATISTICS)
+        marks.getDeclaredMethod("getActionsWithStats").insertBefore(_FIRST_OF_MARKS)

@@ -1,5 +1,6 @@
 """What Delta has in memory of a small table's log is what the log says, and the log is left alone."""
 
+import json
 import os
 import random
 import time
@@ -58,6 +59,29 @@ def test_neither_queries_nor_writers_read_the_log_of_a_small_table(spark: Any, s
     )
     assert merged == 2
     assert _rows(spark.table(f"{schema}.numbers")) == {0: "a", 1: "a", 2: "a", 3: "b", 4: "a", 5: "b"}
+    more = spark.sql("select id, 'c' as name from range(6, 9, 1, 1)")
+    tables.append(more, f"{schema}.numbers")
+    max(first.parent.glob("*.json")).write_text("{}")
+    for gone in (6, 7):  # in a file that keeps other rows, and again in the same
+        spark.sql(f"delete from {schema}.numbers where id = {gone}").collect()
+    assert _rows(spark.table(f"{schema}.numbers")) == {0: "a", 1: "a", 2: "a", 3: "b", 4: "a", 5: "b", 8: "c"}
+
+
+def test_the_log_says_of_a_file_with_rows_that_are_gone_what_delta_says(spark: Any, schema: str) -> None:
+    _create(spark, f"{schema}.nulls")
+    spark.sql(f"insert into {schema}.nulls select id, if(id < 3, 'a', null) from range(0, 4, 1, 1)").collect()
+    log = _log(schema, "nulls")
+
+    def told(gone: int) -> dict[str, Any]:
+        spark.sql(f"delete from {schema}.nulls where id = {gone}").collect()
+        newest = max(log.glob("*.json")).read_text().splitlines()
+        (added,) = (json.loads(line)["add"] for line in newest if line.startswith('{"add"'))
+        assert added["deletionVector"]["cardinality"] == gone
+        return json.loads(added["stats"])
+
+    of_all = {"numRecords": 4, "minValues": {"id": 0, "name": "a"}, "maxValues": {"id": 3, "name": "a"}}
+    of_all |= {"nullCount": {"id": 0, "name": 1}, "tightBounds": False}
+    assert told(1) == told(2) == of_all
 
 
 Change = tuple[str, Callable[[Rows], Rows]]
