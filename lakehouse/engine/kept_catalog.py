@@ -10,6 +10,8 @@ from typing import Any
 
 from lakehouse.engine import janino
 
+_OF_SCHEMA = ".schema"
+"""The name of no table: the file of a schema, in its folder beside one for each of its tables and views."""
 _CATALOG = """
 package lakehouse;
 
@@ -28,7 +30,7 @@ import org.apache.spark.sql.catalyst.catalog.CatalogTable;
 import org.apache.spark.sql.types.StructType;
 
 public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryCatalog {
-    private static final String SCHEMA = ".schema";  // the name of no table
+    private static final String SCHEMA = "OF_SCHEMA";
     private final File folder;
 
     public KeptCatalog(org.apache.spark.SparkConf spark, org.apache.hadoop.conf.Configuration hadoop, String folder) {
@@ -206,7 +208,16 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
         file.delete();
     }
 }
-"""
+""".replace("OF_SCHEMA", _OF_SCHEMA)
+
+
+def keeps(folder: Path, table: str) -> bool | None:
+    """Whether the catalog in `folder` has a table or view of that name (`schema.table`), told by its file; None where it knows no such
+    schema: its files are another engine's, or were taken away. Spark's names are in lower case."""
+    schema, name = table.lower().split(".")
+    if (folder / schema / name).exists():
+        return True
+    return False if (folder / schema / _OF_SCHEMA).exists() else None
 
 
 def install(spark: Any, folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from lakehouse.silver import state
 from lakehouse.silver.announced import Announced
 from lakehouse.silver.fold import DELETED, DISPOSITIONS
 from lakehouse.silver.masks import masked_record
+from lakehouse.silver.parse import point_type
 
 SAMPLES_PER_CHECK = 5
 MISSING_AT_LEAST = 10
@@ -25,10 +26,10 @@ Samples = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def summary(
-    parsed: DataFrame, classified: DataFrame, others: DataFrame | None, announced: Announced
+    contract: Contract, parsed: DataFrame, classified: DataFrame, others: DataFrame | None, announced: Announced
 ) -> tuple[dict[str, int], int, str | None]:
     """(records by disposition, rows gone that no record of their own deleted, the newest event time as ISO text)."""
-    is_time = dict(classified.dtypes)["_sequence"].startswith("struct<s0:timestamp")
+    is_time = point_type(contract) == "timestamp"
     newest_time = "cast(max(_sequence.s0) as string)" if is_time else "cast(null as string)"
     of_events = (
         classified.where("disposition is not null")

@@ -37,18 +37,14 @@ def fold_current(events: DataFrame, state: DataFrame | None, keys: Sequence[str]
     deleted. A no-op (same content, newer sequence) is written too: its sequence is what later decides about an older
     event.
     """
-    by_key = f"partition by {_keys(keys)} order by _sequence desc, _file, _position"
-    ranked = events.selectExpr(
-        "*",
-        f"row_number() over ({by_key}) as _rank",
-        f"lag(_sequence) over ({by_key}) as _newer",
-        f"lead(_sequence) over ({by_key}) is null and not _is_record as _ends_nothing",
-    )
+    # All windows in one step, so that there is no column to take away again: that would analyze the plan once more.
+    by_key = f"partition by {', '.join(f'e.{quote(key)}' for key in keys)} order by _sequence desc, _file, _position"
+    ends_nothing = f"(lead(_sequence) over ({by_key}) is null and not _is_record)"
+    joined = events.alias("e")
     if state is None:
-        against = "when _ends_nothing then 'noop' when _is_deleted then 'deleted' else 'applied'"
-        joined = ranked.alias("e")
+        against = f"when {ends_nothing} then 'noop' when _is_deleted then 'deleted' else 'applied'"
     else:
-        joined = ranked.alias("e").join(
+        joined = joined.join(
             state.selectExpr(
                 *map(quote, keys),
                 "_sequence as _state_sequence",
@@ -58,22 +54,18 @@ def fold_current(events: DataFrame, state: DataFrame | None, keys: Sequence[str]
             F.expr(_same_key("e", "s", keys)),
             "left",
         )
-        against = """when _sequence = _state_sequence then 'duplicate'
+        against = f"""when _sequence = _state_sequence then 'duplicate'
             when _sequence < _state_sequence then 'superseded'
             when _is_deleted and _state_is_deleted then 'noop'
-            when _state_sequence is null and _ends_nothing then 'noop'
+            when _state_sequence is null and {ends_nothing} then 'noop'
             when _is_deleted then 'deleted'
             when _hash = _state_hash and not _state_is_deleted then 'noop'
             else 'applied'"""
-    return (
-        joined.selectExpr(
-            "e.*",
-            "case when _newer = _sequence then 'duplicate' when _rank > 1 then 'superseded' "
-            f"{against} end as disposition",
-        )
-        .selectExpr("*", "disposition in ('applied', 'noop', 'deleted') as _is_written")
-        .drop("_rank", "_newer", "_ends_nothing")
-    )
+    return joined.selectExpr(
+        "e.*",
+        f"case when lag(_sequence) over ({by_key}) = _sequence then 'duplicate' "
+        f"when row_number() over ({by_key}) > 1 then 'superseded' {against} end as disposition",
+    ).selectExpr("*", "disposition in ('applied', 'noop', 'deleted') as _is_written")
 
 
 HISTORY_COLUMNS = ("valid_from", "valid_to", "_is_visible")

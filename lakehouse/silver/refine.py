@@ -222,7 +222,7 @@ def _refine(
 
         def counted() -> tuple[dict[str, int], int, str | None, float, findings.Samples]:
             """What is in the batch, when that was known, and some of what it refuses."""
-            counts, rows_deleted, watermark = findings.summary(parsed, classified, others, announced)
+            counts, rows_deleted, watermark = findings.summary(contract, parsed, classified, others, announced)
             is_known_at = time.monotonic()
             is_any = any(counts[name] for name in ledger.REFUSED)
             return counts, rows_deleted, watermark, is_known_at, findings.samples(parsed, contract) if is_any else {}

@@ -21,6 +21,11 @@ def note_text(note: dict[str, Any]) -> str:
     return json.dumps({_MARK: note}, separators=(",", ":"))
 
 
+def note_conf(note: dict[str, Any]) -> dict[str, str]:
+    """What has every commit of a session carry a note."""
+    return {_CONF: note_text(note)}
+
+
 @contextmanager
 def commit_note(spark: SparkSession, note: dict[str, Any] | None) -> Iterator[None]:
     """Every commit of the session inside the block carries `note`: for MERGE, which takes no option. The conf is always
@@ -28,7 +33,7 @@ def commit_note(spark: SparkSession, note: dict[str, Any] | None) -> Iterator[No
     if note is None:
         yield
         return
-    with configured(spark, {_CONF: note_text(note)}):
+    with configured(spark, note_conf(note)):
         yield
 
 

@@ -17,8 +17,11 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import types as T
 
 from lakehouse.contracts.changes import keeps_values
+from lakehouse.engine import kept_catalog
 from lakehouse.engine.client import configured
-from lakehouse.storage.notes import commit_note, last_commit, note_text
+from lakehouse.engine.config import catalog_dir
+from lakehouse.settings import settings
+from lakehouse.storage.notes import last_commit, note_conf, note_text
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,12 @@ _found: WeakKeyDictionary[SparkSession, dict[str, float]] = WeakKeyDictionary()
 
 
 def exists(spark: SparkSession, table: str) -> bool:
-    """Whether there is a table or view of that name. One that was there within five seconds is not asked for again: a step
-    asks a dozen times for the same few, which nobody drops meanwhile."""
+    """Whether there is a table or view of that name. The embedded engine keeps a file of each, and is not asked; of another, one
+    that was there within five seconds is not asked for again: a step asks a dozen times for the same few, which nobody drops
+    meanwhile."""
+    here = settings()
+    if here.spark_remote is None and (is_kept := kept_catalog.keeps(catalog_dir(here), table)) is not None:
+        return is_kept
     found = _found.setdefault(spark, {})
     now = time.monotonic()
     if now - found.get(table, -math.inf) < _FOUND_FOR_SECONDS:
@@ -322,31 +329,30 @@ def merge(
     note: dict[str, Any] | None = None,
     turn: Turn | None = None,
 ) -> int:
-    """`merge into table as target using source on … clauses`, in one commit; aliases: `target` and `source`. Returns how many
-    rows it inserted, updated or deleted."""
+    """`merge into table as target using source on … clauses`, in one commit; aliases: `target` and `source`. `source` says the
+    same each time that it is read. Returns how many rows it inserted, updated or deleted."""
+    of_commit = (
+        _READ_TWICE
+        | (note_conf(note) if note else {})
+        | (dict(zip(_TURN, map(str, turn), strict=True)) if turn else {})
+    )
     view = f"merge_source_{table.replace('.', '_')}"
     source.createOrReplaceTempView(view)
     spark = source.sparkSession
     try:
-        with _sole_writer(table), commit_note(spark, note), _taking(spark, turn):
+        with _sole_writer(table), configured(spark, of_commit):
             done = spark.sql(f"merge into {table} as target\nusing {view} as source\non {on}\n{clauses}").collect()
             return int(done[0]["num_affected_rows"]) if done else 0  # nothing is said of one that was passed over
     finally:
         spark.catalog.dropTempView(view)
 
 
-@contextmanager
-def _taking(spark: SparkSession, turn: Turn | None) -> Iterator[None]:
-    """The next commit of the session is this turn: for MERGE, which takes no option. Always unset, or Delta would pass
-    over whatever comes after it."""
-    if turn is None:
-        yield
-        return
-    with configured(spark, dict(zip(_TURN, map(str, turn), strict=True))):
-        yield
-
-
 _TURN = ("spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion")
+"""What makes the commits of a session a turn: for MERGE, which takes no option. Always unset, or Delta would pass over whatever
+comes after it."""
+_READ_TWICE = {"spark.databricks.delta.merge.materializeSource": "none"}
+"""A merge reads its source twice. By default Delta writes it down first where it is no Delta table; what is merged here is a staged
+file or a query on tables, and says the same each time."""
 
 
 def compact(spark: SparkSession, table: str) -> None:

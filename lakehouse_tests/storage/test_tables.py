@@ -206,3 +206,5 @@ def test_what_cannot_be_opened_is_there_all_the_same(spark: Any, schema: str) ->
     found = {name: tables.exists(spark, f"{schema}.{name}") for name in ("kept", "looks", "lost", "seen", "never")}
     assert found == {"kept": True, "looks": True, "lost": True, "seen": False, "never": False}
     assert not tables.exists(spark, "nowhere.never")
+    nobody: Any = None  # the embedded engine keeps files of what is there, and is not asked
+    assert {name: tables.exists(nobody, f"{schema}.{name.title()}") for name in found} == found

@@ -31,6 +31,20 @@ _CLASSES = {
                 boolean isLink = java.nio.file.Files.isSymbolicLink(pathToFile(path).toPath());
                 return isLink ? super.getFileLinkStatus(path) : getFileStatus(path);
             }
+
+            public FileStatus[] listStatus(Path folder) throws java.io.IOException {
+                String[] names = pathToFile(folder).list();
+                if (names == null) return super.listStatus(folder);
+                java.util.List found = new java.util.ArrayList(names.length);
+                for (int i = 0; i < names.length; i++) {
+                    if (names[i].startsWith(".") && names[i].endsWith(".crc")) continue;
+                    try {
+                        found.add(getFileStatus(new Path(folder, new Path(null, null, names[i]))));
+                    } catch (java.io.FileNotFoundException gone) {
+                    }
+                }
+                return (FileStatus[]) found.toArray(new FileStatus[0]);
+            }
         }
     """,
     "LakehouseFiles": """
