@@ -6,7 +6,7 @@ less the sum of `was_…`, is the number of records that have it now.
 
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -79,11 +79,12 @@ def change_of(note: dict[str, Any]) -> int:
     return int(note.get("change", note["batch"]))
 
 
-def heal(spark: SparkSession, contract: Contract) -> int:
-    """Adds the rows that ops.batches lacks, from the notes of the state's commits; returns how many."""
-    if last_note(spark, contract) is None:
-        return 0
-    known = _newest_known(spark, contract)
+def heal(spark: SparkSession, contract: Contract) -> None:
+    """Adds the rows that ops.batches lacks, from the notes of the state's commits."""
+    first_two = list(islice(_committed(spark, contract), 2))
+    if not first_two:
+        return
+    known = _newest_known(spark, contract, len(first_two) == 1)
     missing = list(takewhile(lambda found: found[0] > known, _committed(spark, contract)))
     if missing:
         rows = [
@@ -109,15 +110,15 @@ def heal(spark: SparkSession, contract: Contract) -> int:
         said = {"kind": "ledger", "table": contract.table, "silver_version": missing[0][0]}
         turn = (f"ledger:{contract.table}", missing[0][0])  # whoever else heals it adds nothing
         append_small(tables.local_rows(spark, rows, _COLUMNS), BATCHES, said, turn)
-    return len(missing)
 
 
-def _newest_known(spark: SparkSession, contract: Contract) -> int:
+def _newest_known(spark: SparkSession, contract: Contract, is_first: bool) -> int:
     """The newest commit of the state that ops.batches has a row of; -1 for none. Told by the notes of its own commits,
-    and by its rows where those are gone from the log."""
+    and by its rows where those are gone from the log. `is_first`: the state has one commit; no query is needed then, for the
+    turn of its row keeps it from being added twice."""
     told = (note["silver_version"] for _, note in notes(spark, BATCHES) if note.get("table") == contract.table)
     known = next(told, None)
-    if known is None:
+    if known is None and not is_first:
         rows = spark.table(BATCHES).where(F.col("table_name") == contract.table)
         known = rows.agg(F.max("silver_version")).collect()[0][0]
     return -1 if known is None else int(known)

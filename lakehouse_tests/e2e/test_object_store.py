@@ -30,7 +30,6 @@ def shop(store: Store, tmp_path: Path) -> Iterator[Shop]:
         LAKEHOUSE_SAMPLE="false",
         LAKEHOUSE_LANDING=f"s3://{BUCKET}/in",
         LAKEHOUSE_S3_ENDPOINT=store.endpoint,
-        LAKEHOUSE_ENGINE_JAVA_OPTIONS="-XX:TieredStopAtLevel=1",  # for so few queries the quick compiler is enough
     )
     project.prepare(shop.settings)
     columns = [small.key(), small.column("at", "timestamp", required=True)]

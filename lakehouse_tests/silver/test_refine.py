@@ -27,6 +27,7 @@ from lakehouse.silver.evolution import BasisError, LostViewsError
 from lakehouse.silver.fold import DISPOSITIONS
 from lakehouse.silver.refine import BatchBlockedError, Refined
 from lakehouse.silver.rule_errors import RefusedRuleError
+from lakehouse.storage.notes import notes
 from lakehouse.storage.tables import ConcurrentWriterError, TableShapeError
 from lakehouse_tests.silver.small import accepted, column, contract, items, key, land, pii
 
@@ -239,6 +240,10 @@ def test_killed_before_and_after_its_commit_and_run_again_gives_the_same(
 ) -> None:
     shop = Shop(spark, tmp_path, orders(quarantine={"max_percent": 100}, anomalies={"severity": "warning"}))
     shop.take(DAY, "a", [order(1, 1), order(2, 1, "odd")])
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "notes", lambda session, of: (n for n in notes(session, of) if of != ledger.BATCHES))
+        ledger.heal(spark, shop.of)
+        assert len(shop.batches()) == 1, "also where the log has lost what it noted"
     shop.ingest(DAY, "b", [order(1, 2, "paid"), order(3, 2, "odd"), "cut"])
     commit = commits.of_state
 

@@ -17,7 +17,7 @@ from lakehouse.engine import config, jars, java, server
 from lakehouse.settings import Settings
 
 home, jars_dir = map(Path, sys.argv[1:])
-here = Settings(home=home, jars=jars_dir)
+here = Settings(home=home, jars=jars_dir, engine_java_options="-XX:TieredStopAtLevel=1")
 found = java.find_java(None)
 server.prepare_files(here)
 server.prepare_environment(here.engine_dir, found)
