@@ -8,6 +8,7 @@ table and kind, seconds of refine (the median of its batches), bytes written and
 
 import argparse
 import json
+import os
 import random
 import shutil
 import statistics
@@ -154,6 +155,8 @@ def main() -> None:
     sizes = [int(part) for part in chosen.times.split(",")]
     home = Path(tempfile.mkdtemp(prefix="lakehouse-bench-"))
     here = settings().model_copy(update={"home": home, "jars": settings().jars_dir})
+    os.environ["LAKEHOUSE_HOME"] = str(home)  # the notes of commits are read from there, and the names of tables
+    settings.cache_clear()
     try:
         spark = connect(here)
         measured = {times: measure(here, spark, home, times, chosen.without_deletion_vectors) for times in sizes}

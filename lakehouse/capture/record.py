@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import psutil
 
 from lakehouse.capture.state import folder
-from lakehouse.engine.record import process
+from lakehouse.engine.record import began, process
 from lakehouse.settings import Settings
 
 
@@ -23,7 +23,7 @@ def write(settings: Settings, server: str) -> None:
     me = psutil.Process()
     path = folder(settings, server) / "process.json"
     scratch = path.with_suffix(f".{me.pid}")
-    scratch.write_text(json.dumps({"pid": me.pid, "started": me.create_time()}))
+    scratch.write_text(json.dumps({"pid": me.pid, "started": began(me)}))
     scratch.replace(path)
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from lakehouse.engine import janino
 
-_OF_SCHEMA = ".schema"
-"""The name of no table: the file of a schema, in its folder beside one for each of its tables and views."""
 _CATALOG = """
 package lakehouse;
 
@@ -30,7 +28,7 @@ import org.apache.spark.sql.catalyst.catalog.CatalogTable;
 import org.apache.spark.sql.types.StructType;
 
 public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryCatalog {
-    private static final String SCHEMA = "OF_SCHEMA";
+    private static final String SCHEMA = ".schema";  // the name of no table
     private final File folder;
 
     public KeptCatalog(org.apache.spark.SparkConf spark, org.apache.hadoop.conf.Configuration hadoop, String folder) {
@@ -92,8 +90,8 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
         String schema = table.database();
         String name = table.identifier().table();
         boolean isNew = super.databaseExists(schema) && !super.tableExists(schema, name);
-        if (isNew) keep(table);
         try {
+            if (isNew) keep(table);
             super.createTable(table, isLenient);
         } finally {
             if (isNew && !super.tableExists(schema, name)) remove(file(schema, name));
@@ -208,16 +206,14 @@ public class KeptCatalog extends org.apache.spark.sql.catalyst.catalog.InMemoryC
         file.delete();
     }
 }
-""".replace("OF_SCHEMA", _OF_SCHEMA)
+"""
 
 
-def keeps(folder: Path, table: str) -> bool | None:
-    """Whether the catalog in `folder` has a table or view of that name (`schema.table`), told by its file; None where it knows no such
-    schema: its files are another engine's, or were taken away. Spark's names are in lower case."""
-    schema, name = table.lower().split(".")
-    if (folder / schema / name).exists():
-        return True
-    return False if (folder / schema / _OF_SCHEMA).exists() else None
+def keeps(folder: Path, table: str) -> bool:
+    """Whether the catalog in `folder` has a file of a table or view of that name (`schema.table`; Spark's names are in lower case).
+    Without one it may be there all the same, where the files were taken away under a running engine."""
+    parts = table.lower().split(".")
+    return len(parts) == 2 and all(parts) and folder.joinpath(*parts).is_file()
 
 
 def install(spark: Any, folder: Path) -> list[str]:

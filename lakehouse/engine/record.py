@@ -51,11 +51,17 @@ def read(settings: Settings) -> Record | None:
         return None
 
 
+def began(found: psutil.Process) -> float:
+    """When a process began, in a number that stays as it is while it lives. On Linux seconds since the machine started: by the time
+    of day it would be another process whenever the clock is set, as after a laptop has slept."""
+    return found.create_time() - (psutil.boot_time() if psutil.LINUX else 0)
+
+
 def process(pid: int, started: float) -> psutil.Process | None:
-    """The process with this pid if it is alive and started then; a zombie or a later process with its pid is not."""
+    """The process with this pid if it is alive and began then (`began`); a zombie or a later process with its pid is not."""
     try:
         found = psutil.Process(pid)
-        if abs(found.create_time() - started) < 1 and found.status() != psutil.STATUS_ZOMBIE:
+        if abs(began(found) - started) < 2 and found.status() != psutil.STATUS_ZOMBIE:
             return found
     except psutil.Error:
         return None

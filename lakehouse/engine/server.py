@@ -183,9 +183,9 @@ def serve(settings: Settings, stop: threading.Event) -> None:
             settings,
             record.Record(
                 pid=me.pid,
-                started=me.create_time(),
+                started=record.began(me),
                 jvm_pid=jvm.pid,
-                jvm_started=jvm.create_time(),
+                jvm_started=record.began(jvm),
                 port=gate.port,
                 token=token,
                 versions={

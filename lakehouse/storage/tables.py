@@ -64,12 +64,13 @@ _found: WeakKeyDictionary[SparkSession, dict[str, float]] = WeakKeyDictionary()
 
 
 def exists(spark: SparkSession, table: str) -> bool:
-    """Whether there is a table or view of that name. The embedded engine keeps a file of each, and is not asked; of another, one
-    that was there within five seconds is not asked for again: a step asks a dozen times for the same few, which nobody drops
-    meanwhile."""
+    """Whether there is a table or view of that name. The embedded engine keeps a file of each: where one is, and storage is a local
+    folder, which is there whenever the engine is, it is not asked. Nor is it asked again for one that was there within five seconds:
+    a step asks a dozen times for the same few, which nobody drops meanwhile."""
     here = settings()
-    if here.spark_remote is None and (is_kept := kept_catalog.keeps(catalog_dir(here), table)) is not None:
-        return is_kept
+    is_local = here.spark_remote is None and "://" not in here.storage_dir
+    if is_local and kept_catalog.keeps(catalog_dir(here), table):
+        return True
     found = _found.setdefault(spark, {})
     now = time.monotonic()
     if now - found.get(table, -math.inf) < _FOUND_FOR_SECONDS:

@@ -34,8 +34,6 @@ class Shop:
             "DAGSTER_HOME": str(home / "dagster"),
             "LAKEHOUSE_JARS": jars,
             "LAKEHOUSE_ENGINE_MEMORY": "1g",
-            # Most of what is asked here is asked once: the quick compiler alone is enough.
-            "LAKEHOUSE_ENGINE_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
             "LAKEHOUSE_CONTRACTS": str(home / "contracts"),
             "PYTHONPATH": str(PROJECT),
             **own,

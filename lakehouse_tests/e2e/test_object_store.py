@@ -27,6 +27,7 @@ def shop(store: Store, tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(
         tmp_path / "home",
         **LOGIN,
+        LAKEHOUSE_ENGINE_JAVA_OPTIONS="-XX:TieredStopAtLevel=1",  # for so few queries the quick compiler is enough
         LAKEHOUSE_SAMPLE="false",
         LAKEHOUSE_LANDING=f"s3://{BUCKET}/in",
         LAKEHOUSE_S3_ENDPOINT=store.endpoint,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -35,13 +36,25 @@ def make(pid: int, started: float, port: int = 1) -> record.Record:
 
 
 def test_a_live_process_with_its_own_start_time_is_believed(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
-    mine = make(bystander.pid, psutil.Process(bystander.pid).create_time())
+    mine = make(bystander.pid, record.began(psutil.Process(bystander.pid)))
     record.write(here, mine)
     assert record.alive(here) == mine
 
 
+def test_a_clock_that_is_set_makes_no_other_process_of_it(
+    here: Settings, bystander: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = make(bystander.pid, record.began(psutil.Process(bystander.pid)))
+    record.write(here, mine)
+    linux: Any = psutil._psplatform
+    started = linux.boot_time()
+    for seconds in (3600, -3600):  # by which Linux says that the machine started later, or earlier
+        monkeypatch.setattr(linux, "boot_time", lambda seconds=seconds: started + seconds)
+        assert record.alive(here) == mine
+
+
 def test_a_dead_pid_is_stale(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
-    record.write(here, make(bystander.pid, psutil.Process(bystander.pid).create_time()))
+    record.write(here, make(bystander.pid, record.began(psutil.Process(bystander.pid))))
     bystander.kill()  # not waited for: a zombie is dead too
     psutil.wait_procs([psutil.Process(bystander.pid)], timeout=0.5)
     assert record.alive(here) is None
@@ -49,7 +62,7 @@ def test_a_dead_pid_is_stale(here: Settings, bystander: subprocess.Popen[bytes])
 
 
 def test_a_pid_used_again_is_stale_and_never_signalled(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
-    record.write(here, make(bystander.pid, psutil.Process(bystander.pid).create_time() - 1000))
+    record.write(here, make(bystander.pid, record.began(psutil.Process(bystander.pid)) - 1000))
     assert not lifecycle.status(here).running
     assert lifecycle.stop(here) is False
     assert bystander.poll() is None

@@ -73,11 +73,13 @@ _FIRST = {
     ),
 }
 """Method of Delta's snapshot → what it does first."""
-_STATISTICS = """
+_STATISTICS = r"""
 private scala.collection.Seq withKnownStatistics(scala.collection.Seq marked, Snapshot of) {
     VersionChecksum known = of.checksumOpt().isEmpty() ? null : (VersionChecksum) of.checksumOpt().get();
     if (known == null || known.allFiles().isEmpty()) return null;
     scala.collection.Seq files = (scala.collection.Seq) known.allFiles().get();
+    String tight = ",\"tightBounds\":true}";
+    String wide = ",\"tightBounds\":false}";
     java.util.Map byPath = new java.util.HashMap();
     for (int i = 0; i < files.size(); i++) {
         AddFile file = (AddFile) files.apply(i);
@@ -88,11 +90,17 @@ private scala.collection.Seq withKnownStatistics(scala.collection.Seq marked, Sn
         AddFile now = (AddFile) marked.apply(i);
         AddFile before = (AddFile) byPath.get(now.path());
         if (before == null || before.numPhysicalRecords().isEmpty()) return null;
-        AddFile wide = before.withoutTightBoundStats();
-        // Its counts of nulls are of the rows that were left, and would have to be of all: Delta finds out.
-        if (before.deletionVector() != null && wide != before) return null;
+        // As text, for the numbers in it may have more digits than a reader of JSON keeps. Delta writes this field last.
+        String told = before.stats();
+        if (told.endsWith(tight)) {
+            // Its counts of nulls are of the rows that were left, and would have to be of all: Delta finds out.
+            if (before.deletionVector() != null) return null;
+            told = told.substring(0, told.length() - tight.length()) + wide;
+        } else if (!told.endsWith(wide)) {
+            return null;
+        }
         found = found.$colon$colon(new AddFile(
-            now.path(), now.partitionValues(), now.size(), now.modificationTime(), now.dataChange(), wide.stats(), now.tags(),
+            now.path(), now.partitionValues(), now.size(), now.modificationTime(), now.dataChange(), told, now.tags(),
             now.deletionVector(), now.baseRowId(), now.defaultRowCommitVersion(), now.clusteringProvider()));
     }
     return found;

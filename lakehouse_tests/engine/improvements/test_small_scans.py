@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -68,19 +69,21 @@ def test_neither_queries_nor_writers_read_the_log_of_a_small_table(spark: Any, s
 
 
 def test_the_log_says_of_a_file_with_rows_that_are_gone_what_delta_says(spark: Any, schema: str) -> None:
-    _create(spark, f"{schema}.nulls")
-    spark.sql(f"insert into {schema}.nulls select id, if(id < 3, 'a', null) from range(0, 4, 1, 1)").collect()
-    log = _log(schema, "nulls")
+    marks = "tblproperties ('delta.enableDeletionVectors' = 'true')"
+    spark.sql(f"create table {schema}.nulls (id bigint, name string, rate decimal(38, 18)) using delta {marks}")
+    rows = "id, if(id < 3, 'a', null), cast(concat(id, '.123456789012345678') as decimal(38, 18))"
+    spark.sql(f"insert into {schema}.nulls select {rows} from range(0, 4, 1, 1)").collect()
 
     def told(gone: int) -> dict[str, Any]:
         spark.sql(f"delete from {schema}.nulls where id = {gone}").collect()
-        newest = max(log.glob("*.json")).read_text().splitlines()
+        newest = max(_log(schema, "nulls").glob("*.json")).read_text().splitlines()
         (added,) = (json.loads(line)["add"] for line in newest if line.startswith('{"add"'))
         assert added["deletionVector"]["cardinality"] == gone
-        return json.loads(added["stats"])
+        return json.loads(added["stats"], parse_float=Decimal)
 
-    of_all = {"numRecords": 4, "minValues": {"id": 0, "name": "a"}, "maxValues": {"id": 3, "name": "a"}}
-    of_all |= {"nullCount": {"id": 0, "name": 1}, "tightBounds": False}
+    bounds = {"minValues": Decimal("0.123456789012345678"), "maxValues": Decimal("3.123456789012345678")}
+    of_all: dict[str, Any] = {"numRecords": 4, "nullCount": {"id": 0, "name": 1, "rate": 0}, "tightBounds": False}
+    of_all |= {name: {"id": int(rate), "name": "a", "rate": rate} for name, rate in bounds.items()}
     assert told(1) == told(2) == of_all
 
 
