@@ -27,12 +27,9 @@ def note_conf(note: dict[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def commit_note(spark: SparkSession, note: dict[str, Any] | None) -> Iterator[None]:
-    """Every commit of the session inside the block carries `note`: for MERGE, which takes no option. The conf is always
-    unset, or the next statement would carry it as well."""
-    if note is None:
-        yield
-        return
+def commit_note(spark: SparkSession, note: dict[str, Any]) -> Iterator[None]:
+    """Every commit of the session inside the block carries `note`: for statements that take no option. The conf is always
+    unset, or the next one would carry it as well."""
     with configured(spark, note_conf(note)):
         yield
 

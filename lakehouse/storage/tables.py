@@ -334,7 +334,7 @@ def merge(
     same each time that it is read. Returns how many rows it inserted, updated or deleted."""
     of_commit = (
         _READ_TWICE
-        | (note_conf(note) if note else {})
+        | (note_conf(note) if note is not None else {})
         | (dict(zip(_TURN, map(str, turn), strict=True)) if turn else {})
     )
     view = f"merge_source_{table.replace('.', '_')}"

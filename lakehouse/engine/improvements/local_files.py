@@ -37,10 +37,12 @@ _CLASSES = {
                 if (names == null) return super.listStatus(folder);
                 java.util.List found = new java.util.ArrayList(names.length);
                 for (int i = 0; i < names.length; i++) {
+                    // Whoever lists with checksums leaves these out, once their state has been asked for.
                     if (names[i].startsWith(".") && names[i].endsWith(".crc")) continue;
                     try {
                         found.add(getFileStatus(new Path(folder, new Path(null, null, names[i]))));
                     } catch (java.io.FileNotFoundException gone) {
+                        // since it was listed, or a link to nothing: Hadoop leaves it out as well
                     }
                 }
                 return (FileStatus[]) found.toArray(new FileStatus[0]);
