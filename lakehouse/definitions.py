@@ -11,6 +11,7 @@ from lakehouse.automation.alerts.sensor import alerts
 from lakehouse.automation.conditions import follow_up, with_conditions
 from lakehouse.automation.maintenance import maintenance_assets, maintenance_schedule
 from lakehouse.automation.pools import wait_asleep
+from lakehouse.automation.run_processes import begin_loaded
 from lakehouse.automation.schedules import jobs, schedules
 from lakehouse.automation.sensors import pending_work
 from lakehouse.automation.sources import after_assets, source_health
@@ -26,6 +27,7 @@ def build(config: Settings) -> dg.Definitions:
     """Definitions for these settings. Starts no engine; reads the contracts, the dbt manifest (made by `dbt parse` where
     it is missing or stale) and the names of the arrival days in landing."""
     wait_asleep()
+    begin_loaded()
     contracts = load_all(config)
     starts = first_periods(list(contracts.values()), config)
     with warnings.catch_warnings():

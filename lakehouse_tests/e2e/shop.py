@@ -96,13 +96,18 @@ class Served:
     def said(self) -> str:
         return self.log.read_text()[-6000:]
 
-    def kill(self, *words: str) -> int:
-        """Kills the processes of Dagster whose command line has all of the words; returns how many."""
+    def find(self, *words: str) -> list[psutil.Process]:
+        """The processes of Dagster whose command line has all of the words."""
         found = []
         for child in psutil.Process(self.process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):  # also of one that has ended, and is not yet waited for
                 line = " ".join(child.cmdline())
                 found += [child] if all(word in line for word in words) else []
+        return found
+
+    def kill(self, *words: str) -> int:
+        """Kills those; returns how many."""
+        found = self.find(*words)
         for child in found:
             with suppress(psutil.NoSuchProcess):
                 child.kill()

@@ -313,6 +313,7 @@ def test_files_dropped_in_landing_reach_readers_with_no_hand_also_where_dagster_
             time.sleep(1)
         assert len(found) == 1
         things.wait(ui)
+        assert ui.find("multiprocessing.forkserver"), "runs do not begin loaded"
         things.land()
         time.sleep(5)  # the sensor has seen it, or is about to
         assert ui.kill("dagster", "grpc")

@@ -12,7 +12,6 @@ import pytest
 
 from lakehouse.gold import project as dbt
 from lakehouse.gold.dbt_process import await_order, give_order, parsed
-from lakehouse.gold.dbt_session import is_query
 from lakehouse.settings import settings
 
 CHILD = "from lakehouse.gold.dbt_process import end_with_parent as e; e(); import time; print(1, flush=True); time.sleep(60)"
@@ -78,4 +77,6 @@ def test_a_parse_is_used_for_the_schema_of_silver_that_it_was_made_for(tmp_path:
     ],
 )
 def test_what_only_reads_is_told_from_what_changes_something(sql: str, reads: bool) -> None:
+    from lakehouse.gold.dbt_session import is_query  # dbt takes seconds to load, in each process that collects tests
+
     assert is_query(sql) is reads
