@@ -13,9 +13,6 @@ from filelock import FileLock
 from lakehouse.gold import project
 from lakehouse.settings import PROJECT, Settings, settings
 
-OWN_HOME = settings().home
-"""The checkout's own home, before tests have theirs."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: needs Spark, the embedded engine")
@@ -80,22 +77,20 @@ def lakehouse_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_parse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Homes of these processes take what dbt made of the project for the first of them, or for the checkout's own home, where
-    that is as new: five seconds of CPU each time."""
+    """Homes of these processes take what dbt made of the project for the first of them: five seconds of CPU each time."""
     base = tmp_path_factory.getbasetemp()
     place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "one_parse"
     parse = project._parse
 
     def taken(of: Settings) -> None:
-        first, here = of.model_copy(update={"home": OWN_HOME}), project.target_dir(of)
-        if project.is_stale(first):
-            first = of.model_copy(update={"home": place / of.dbt_target})
-            project.target_dir(first).mkdir(parents=True, exist_ok=True)
-            with FileLock(project.target_dir(first) / "once.lock"):
-                if project.is_stale(first):
-                    parse(first)
+        first = of.model_copy(update={"home": place / of.dbt_target})
+        made, here = project.target_dir(first), project.target_dir(of)
+        made.mkdir(parents=True, exist_ok=True)
+        with FileLock(made / "once.lock"):
+            if project.is_stale(first):
+                parse(first)
         for name in (project._PARSED, "manifest.json"):
-            shutil.copy2(project.target_dir(first) / name, here / name)
+            shutil.copy2(made / name, here / name)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(project, "_parse", taken)
