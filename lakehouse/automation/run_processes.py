@@ -4,7 +4,8 @@ import multiprocessing
 import sys
 import tempfile
 from multiprocessing.context import ForkServerContext
-from types import ModuleType
+
+from dagster._grpc.server import DagsterApiServer
 
 _BUILT_EACH_TIME = "lakehouse.definitions"
 """Read by each run for itself: contracts may have changed since the code server began."""
@@ -24,8 +25,7 @@ def begin_loaded() -> None:
     On Linux alone, for elsewhere libraries of the system do not bear that a process goes on as a copy of another, and not
     where the folder for temporary files has too long a name: there each run starts anew.
     """
-    server: ModuleType | None = sys.modules.get("dagster._grpc.server")
-    if sys.platform != "linux" or server is None or len(tempfile.gettempdir()) > _LONGEST_TEMPDIR:
+    if sys.platform != "linux" or len(tempfile.gettempdir()) > _LONGEST_TEMPDIR:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(modules())
@@ -36,7 +36,7 @@ def begin_loaded() -> None:
     def keep(_: object, __: object) -> None:
         """A server that is made later brings its own, which starts each run anew."""
 
-    server.DagsterApiServer._mp_ctx = property(ours, keep)
+    DagsterApiServer._mp_ctx = property(ours, keep)  # type: ignore[assignment]
 
 
 def modules() -> list[str]:

@@ -5,8 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +18,9 @@ from dagster._grpc.server import DagsterApiServer
 from lakehouse.automation.run_processes import begin_loaded
 from lakehouse.gold import project
 from lakehouse.settings import PROJECT, settings
+from lakehouse_tests import waiting
+
+until = partial(waiting.until, seconds=120)
 
 _NAMES = """
 import os, sys
@@ -59,7 +61,7 @@ def test_a_folder_for_temporary_files_with_a_long_name_has_each_run_start_anew(m
 
 
 _WAITS = """
-import os, pathlib, time
+import os, time
 import dagster as dg
 import psutil
 import lakehouse.silver.assets
@@ -100,10 +102,3 @@ def test_a_run_begins_loaded_and_ends_when_it_is_asked_to(tmp_path: Path) -> Non
         until(lambda: all(word in said() for word in begun))
         assert instance.run_launcher.terminate(run.run_id)
         until(lambda: instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELED)
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

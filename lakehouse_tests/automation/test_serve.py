@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ import pytest
 
 from lakehouse.automation import serve as module
 from lakehouse.automation.serve import serve
+from lakehouse_tests import waiting
 
 FAKE = """
 import subprocess, sys, time
@@ -19,6 +21,9 @@ children = [child("dagster", "code-server", "start"), child("dagster", "api", "g
 with open(sys.argv[1], "a") as said: said.write(" ".join(str(c.pid) for c in children) + "\\n")
 time.sleep(600)
 """
+
+
+until = partial(waiting.until, seconds=30)
 
 
 @pytest.fixture
@@ -46,13 +51,6 @@ def lives(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_dead_code_server_and_a_dead_dagster_are_started_again(

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.engine import client, config, lifecycle, record
 from lakehouse.engine.gate import HEADER
 from lakehouse.settings import Settings, settings
+from lakehouse_tests import waiting
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+until = partial(waiting.until, seconds=40)
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +89,6 @@ def servers(starter_pid: int) -> list[int]:
         with suppress(psutil.NoSuchProcess):
             found += [child.pid] if "lakehouse.engine.server" in child.cmdline() else []
     return found
-
-
-def until(condition: Any, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
 
 
 def make_table(spark: Any, here: Settings) -> None:
