@@ -15,6 +15,8 @@ from lakehouse.engine import jars
 from lakehouse.engine.java import Java
 from lakehouse.settings import Settings
 
+_WRITES = "-XX:ArchiveClassesAtExit="
+
 
 def archive_path(jars_dir: Path, java: Java, last: tuple[str, ...] = ()) -> Path:
     """The archive for this Java with this Spark, these jars, and those that come last on its class path (their coordinates);
@@ -36,7 +38,12 @@ def java_options(archive: Path, pid: int) -> list[str]:
     """JVM flags that use the archive, or, while there is none, write one at exit into `draft`."""
     if archive.exists():
         return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    return [f"-XX:ArchiveClassesAtExit={draft(archive, pid)}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    return [f"{_WRITES}{draft(archive, pid)}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+
+
+def is_written_by(options: list[str]) -> bool:
+    """Whether a JVM with these flags writes an archive as it ends, which takes it a while."""
+    return any(option.startswith(_WRITES) for option in options)
 
 
 def draft(archive: Path, pid: int) -> Path:

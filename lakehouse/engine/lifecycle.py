@@ -19,8 +19,8 @@ from lakehouse.settings import Settings
 
 START_SECONDS = 180
 """The first start downloads jars; a warm one takes some four seconds."""
-STOP_SECONDS = 40
-"""Longer than the server grants its JVM."""
+STOP_SECONDS = 180
+"""Longer than the server grants its JVM, also where that writes its class archive."""
 _HINTS = (
     ("No space left on device", "The disk is full: free some space."),
     ("could not be resolved into", "Spark's jars cannot be downloaded: check the network, or set LAKEHOUSE_JARS."),
@@ -119,7 +119,8 @@ def ensure(settings: Settings) -> Record:
 
 
 def stop(settings: Settings) -> bool:
-    """Stops the engine, by force if it does not end within 40 seconds. False where none ran.
+    """Stops the engine, by force if it does not end within three minutes: the first one of an installation may take one, to
+    write its class archive. False where none ran.
 
     Signals only processes that engine.json names and whose start time agrees with it.
     """

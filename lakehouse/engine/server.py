@@ -35,6 +35,10 @@ from lakehouse.engine.java import Java, find_java
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1.0
+JVM_SECONDS = 25
+"""What a JVM is granted to end in order."""
+ARCHIVE_SECONDS = 150
+"""What it is granted where it writes its class archive as it ends: 15 to 35 s where nothing else runs, by the machine."""
 LAST_JARS = "SPARK_DIST_CLASSPATH"
 """The environment variable with what Spark's launcher puts on the class path after all else."""
 _LEAKS = (
@@ -167,7 +171,9 @@ def serve(settings: Settings, stop: threading.Event) -> None:
         archive = class_archive.archive_of(settings, java)
         class_archive.sweep(archive)
     conf = config.spark_conf(settings, config.this_machine(), found)
-    conf["spark.driver.extraJavaOptions"] += " " + " ".join(class_archive.java_options(archive, os.getpid()))
+    flags = class_archive.java_options(archive, os.getpid())
+    granted = ARCHIVE_SECONDS if class_archive.is_written_by(flags) else JVM_SECONDS
+    conf["spark.driver.extraJavaOptions"] += " " + " ".join(flags)
     for sentence in torn.take_back(settings.storage_dir):
         say(sentence)
     spark, jvm = start_spark(conf)
@@ -204,7 +210,7 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     finally:
         forget(settings)
         logging.disable()  # py4j would lament the end of its JVM, line after line
-        class_archive.keep(archive, os.getpid(), end_jvm(jvm))
+        class_archive.keep(archive, os.getpid(), end_jvm(jvm, granted))
 
 
 def watch(settings: Settings, gate: Any, jvm: psutil.Process, stop: threading.Event) -> str:
@@ -241,14 +247,14 @@ def forget(settings: Settings) -> None:
         record.record_path(settings).unlink(missing_ok=True)
 
 
-def end_jvm(jvm: psutil.Process) -> bool:
-    """Ends the JVM in order (it may write its class archive), by force after 25 seconds.
+def end_jvm(jvm: psutil.Process, seconds: float) -> bool:
+    """Ends the JVM in order, by force after so many seconds.
 
     Returns whether it ended in order.
     """
     try:
         jvm.terminate()
-        jvm.wait(timeout=25)
+        jvm.wait(timeout=seconds)
     except psutil.TimeoutExpired:
         jvm.kill()
         return False

@@ -1,10 +1,13 @@
-"""The class archive: written aside, kept only when whole."""
+"""The class archive: written aside, kept only when whole; whoever writes it is given the time."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from lakehouse.engine import class_archive
+from lakehouse.engine import class_archive, lifecycle, server
 from lakehouse.engine.jars import S3, S3_FOLDER
 from lakehouse.engine.java import Java
 from lakehouse.settings import Settings
@@ -42,6 +45,7 @@ def test_a_draft_becomes_the_archive_only_if_the_jvm_ended_in_order(tmp_path: Pa
     class_archive.keep(archive, 7, in_order)
     assert archive.exists() is in_order
     assert not class_archive.draft(archive, 7).exists()
+    assert class_archive.is_written_by(class_archive.java_options(archive, 8)) is not in_order
     uses = f"-XX:SharedArchiveFile={archive}" in class_archive.java_options(archive, 8)
     assert uses is in_order
 
@@ -53,3 +57,13 @@ def test_drafts_of_dead_engines_are_swept(tmp_path: Path) -> None:
         path.touch()
     class_archive.sweep(archive)
     assert (archive.exists(), dead.exists(), living.exists()) == (True, False, True)
+
+
+@pytest.mark.parametrize(("seconds", "in_order"), [(20, True), (0.2, False)])
+def test_what_takes_a_while_to_end_is_waited_for_as_long_as_is_granted(seconds: float, in_order: bool) -> None:
+    program = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), exit())); print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert server.end_jvm(psutil.Process(child.pid), seconds) is in_order
+    assert server.JVM_SECONDS < server.ARCHIVE_SECONDS < lifecycle.STOP_SECONDS

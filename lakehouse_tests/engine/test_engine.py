@@ -91,13 +91,13 @@ def servers(starter_pid: int) -> list[int]:
     return found
 
 
-def make_table(spark: Any, here: Settings) -> None:
-    spark.sql(f"create schema if not exists keep location '{here.storage_dir}/keep'")
-    spark.sql("create table if not exists keep.numbers using delta as select id from range(10)")
+def make_table(spark: Any, here: Settings, schema: str = "keep") -> None:
+    spark.sql(f"create schema if not exists {schema} location '{here.storage_dir}/{schema}'")
+    spark.sql(f"create table if not exists {schema}.numbers using delta as select id from range(10)")
 
 
-def count(spark: Any) -> int:
-    return int(spark.sql("select count(*) from keep.numbers").collect()[0][0])
+def count(spark: Any, schema: str = "keep") -> int:
+    return int(spark.sql(f"select count(*) from {schema}.numbers").collect()[0][0])
 
 
 def test_two_starters_get_one_engine(started: list[str], here: Settings) -> None:
@@ -186,27 +186,6 @@ def attempts(spark: Any, ask: Callable[[], None]) -> int:
     return len(calls)
 
 
-def test_killed_it_is_replaced_also_where_its_starter_is_killed_and_tables_are_found(
-    started: list[str], here: Settings
-) -> None:
-    make_table(client.connect(here), here)
-    before = lifecycle.status(here)
-    (Path(here.storage_dir) / "keep" / "unfinished" / "_delta_log").mkdir(parents=True)  # its writer was killed as well
-    os.kill(live(here).jvm_pid, signal.SIGKILL)
-    until(lambda: record.alive(here) is None)
-    killed = starter(here)
-    until(lambda: servers(killed.pid))
-    (orphan,) = servers(killed.pid)
-    killed.kill()
-    killed.communicate()
-    spark = client.connect(here)
-    assert count(spark) == 10
-    spark.sql("create table keep.unfinished (id int) using delta")
-    after = lifecycle.status(here)
-    assert after.pid != before.pid
-    until(lambda: after.pid == orphan or not psutil.pid_exists(orphan))  # one of the two serves; the other one ends
-
-
 def names(spark: Any) -> dict[str, Any]:
     """What the catalog has in the schema: name → its comment, kind and columns."""
     return {
@@ -219,7 +198,9 @@ def names(spark: Any) -> dict[str, Any]:
     }
 
 
-def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here: Settings) -> None:
+def test_killed_it_is_replaced_also_where_its_starter_is_killed_and_the_next_one_knows_every_name_as_it_was(
+    started: list[str], here: Settings
+) -> None:
     spark = client.connect(here)
     make_table(spark, here)
     spark.sql(
@@ -247,15 +228,26 @@ def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here
     spark.sql("drop table keep.short_lived")
     spark.sql("create schema passing")
     spark.sql("drop schema passing")
-    before = names(spark)
+    (Path(here.storage_dir) / "keep" / "unfinished" / "_delta_log").mkdir(parents=True)  # its writer was killed as well
+    before, ran = names(spark), lifecycle.status(here)
     tables = {"numbers", "looked", "shown", "lines", "days", "written"}
-    assert before.keys() == {*tables, *({"unfinished"} & before.keys())}
+    assert before.keys() == tables
     os.kill(live(here).jvm_pid, signal.SIGKILL)
     until(lambda: record.alive(here) is None)
     assert attempts(spark, lambda: spark.conf.set("spark.sql.shuffle.partitions", 3)) > 1
     assert attempts(spark, lambda: spark.conf.unset("spark.sql.shuffle.partitions")) == 1
+    killed = starter(here)
+    until(lambda: servers(killed.pid))
+    (orphan,) = servers(killed.pid)
+    killed.kill()
+    killed.communicate()
     spark = client.connect(here)
+    assert count(spark) == 10
     assert names(spark) == before
+    spark.sql("create table keep.unfinished (id int) using delta")
+    runs = lifecycle.status(here)
+    assert runs.pid != ran.pid
+    until(lambda: runs.pid == orphan or not psutil.pid_exists(orphan))  # one of the two serves; the other one ends
     assert not spark.catalog.databaseExists("passing")
     assert spark.sql("select sum(number) from keep.looked").first()[0] == 90
     assert spark.sql("select * from keep.lines").collect() == [(1, "x")]
@@ -270,20 +262,17 @@ def test_killed_the_next_one_knows_every_name_as_it_was(started: list[str], here
     assert (config.catalog_dir(here) / "keep" / "numbers").exists()
 
 
-def test_killed_and_without_its_catalog_tables_are_found_in_storage(started: list[str], here: Settings) -> None:
-    make_table(client.connect(here), here)
-    os.kill(live(here).pid, signal.SIGKILL)
-    shutil.rmtree(config.catalog_dir(here))
-    until(lambda: record.alive(here) is None)
-    assert count(client.connect(here)) == 10
-
-
-def test_a_broken_catalog_is_told_and_made_anew_and_idle_the_engine_ends(started: list[str], here: Settings) -> None:
+def test_killed_with_a_broken_catalog_that_is_told_and_made_anew_and_idle_the_engine_ends(
+    started: list[str], here: Settings
+) -> None:
     spark = client.connect(here)
     make_table(spark, here)
+    make_table(spark, here, "lost")
     for name in ("whole", "torn", "odd"):
         spark.sql(f"create or replace view keep.{name} as select 1 as one")
-    lifecycle.stop(here)
+    os.kill(live(here).pid, signal.SIGKILL)  # without its server the JVM ends as well
+    until(lambda: record.alive(here) is None)
+    shutil.rmtree(config.catalog_dir(here) / "lost")
     kept = config.catalog_dir(here) / "keep"
     (kept / "numbers").write_bytes(b"rubbish")
     (kept / "torn").write_bytes((kept / "torn").read_bytes()[:100])
@@ -299,7 +288,7 @@ def test_a_broken_catalog_is_told_and_made_anew_and_idle_the_engine_ends(started
     old.with_suffix(".id").write_text("")
     hasty = here.model_copy(update={"engine_idle_minutes": 0.05})
     spark = client.connect(hasty)
-    assert count(spark) == 10
+    assert count(spark) == count(spark, "lost") == 10
     assert {"numbers", "whole"} <= names(spark).keys()
     assert not {"torn", "odd"} & names(spark).keys()
     said = "\n".join(lifecycle.logs(hasty))
