@@ -68,9 +68,10 @@ def of_state(
         tables.overwrite(laid_out, contract.state_table, note, shape if is_reshaped else None, turn)
         return
     # By name: the state may still have a column that the contract has no more.
-    update = "update set " + ", ".join(f"{quote(name)} = source.{quote(name)}" for name in rows.columns)
-    values = ", ".join(f"source.{quote(name)}" for name in rows.columns)
-    insert = f"when not matched then insert ({', '.join(map(quote, rows.columns))}) values ({values})"
+    names = [*map(quote, fields), "_batch"]
+    update = "update set " + ", ".join(f"{name} = source.{name}" for name in names)
+    values = ", ".join(f"source.{name}" for name in names)
+    insert = f"when not matched then insert ({', '.join(names)}) values ({values})"
     same_key = " and ".join(f"target.{quote(key)} = source.{quote(key)}" for key in contract.keys)
     if within:
         same_key = f"{within} and {same_key}"

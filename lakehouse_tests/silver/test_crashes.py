@@ -173,6 +173,7 @@ def test_three_kills_a_lost_catalog_a_full_disk_and_a_power_cut(home: Home) -> N
             break
     else:
         raise AssertionError("no commit was met under way")
+    home.lose_power("bronze")  # by which the engine was killed
     home.lose_catalog()
     home.end(home.start("take", "stormy", str(file)))
     last = file + 1
@@ -183,7 +184,6 @@ def test_three_kills_a_lost_catalog_a_full_disk_and_a_power_cut(home: Home) -> N
     until(stormy, "before")
     stormy.kill()
     home.end(stormy, ok=False)
-    home.lose_power("bronze")
     home.assert_same(last, "stormy")
 
 
