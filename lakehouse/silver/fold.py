@@ -8,7 +8,7 @@ The rules follow the public semantics of AUTO CDC: highest sequence wins, delete
 half-open intervals, and the result does not depend on the order of arrival.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -99,19 +99,21 @@ def fold_events(
 
     The state may lack columns of the events, and have narrower types.
     """
-    columns = [name for name in events.columns if name not in HISTORY_COLUMNS]
-    everything = _with_held(events, state, keys, columns, filled, null_keeps)
+    # Asked for once: each answer has Spark analyze the whole plan.
+    types = {name: type_ for name, type_ in events.dtypes if name not in HISTORY_COLUMNS}
+    columns = list(types)
+    everything = _with_held(events, state, keys, types, filled, null_keeps)
     by_key = f"partition by {_keys(keys)} order by _sequence, _copy, _file, _position"
     # A copy of an event (same key and sequence) takes no part in the runs: it is told apart first, as a duplicate.
     copies = everything.selectExpr(
         "*",
         f"row_number() over (partition by {_keys(keys)}, _sequence order by _copy, _file, _position) > 1 as _is_copy",
     )
-    once = _fill(copies.where("not _is_copy"), by_key, keys, filled)
+    once = _fill(copies.where("not _is_copy"), by_key, types, filled)
     content = [name for name in columns if not name.startswith("_") and name not in keys]
-    whole = _hash_of(once, content) if filled else "_hash"
+    whole = _hash_of(types, content) if filled else "_hash"
     heads = once.selectExpr(
-        "*", f"{whole} as _whole", f"{_hash_of(once, tracked) if tracked else whole} as _run"
+        "*", f"{whole} as _whole", f"{_hash_of(types, tracked) if tracked else whole} as _run"
     ).selectExpr(
         "*",
         f"not _is_deleted and (lag(_run) over ({by_key}) is null or lag(_is_deleted) over ({by_key}) "
@@ -169,13 +171,13 @@ def _with_held(
     events: DataFrame,
     state: DataFrame | None,
     keys: Sequence[str],
-    columns: Sequence[str],
+    types: Mapping[str, str],
     filled: Sequence[str],
     null_keeps: Sequence[str],
 ) -> DataFrame:
     """The events, and what the state holds of their keys, with what it says of them (`_old_…`)."""
     new = events.selectExpr(
-        *map(quote, columns),
+        *map(quote, types),
         f"row_number() over (partition by {_keys(keys)}, _sequence order by _file, _position) as _copy",
     ).selectExpr(
         "*",
@@ -188,28 +190,28 @@ def _with_held(
     if state is None:
         return new
     touched = events.selectExpr(*map(quote, keys)).distinct()
-    shaped = state.join(touched, list(keys), "left_semi").selectExpr(*_shaped(events, state, columns), *HISTORY_COLUMNS)
+    shaped = state.join(touched, list(keys), "left_semi").selectExpr(*_shaped(types, state), *HISTORY_COLUMNS)
     held = shaped.selectExpr(
-        *(_left_open(null_keeps) if name == "_kept" and null_keeps else quote(name) for name in columns),
+        *(_left_open(null_keeps) if name == "_kept" and null_keeps else quote(name) for name in types),
         "0 as _copy",
         "false as _is_new",
         "_is_visible as _old_visible",
         "valid_from as _old_from",
         "valid_to as _old_to",
-        f"{_hash_of(shaped, filled) if filled else 'cast(null as bigint)'} as _old_values",
+        f"{_hash_of(types, filled) if filled else 'cast(null as bigint)'} as _old_values",
     )
     return new.unionByName(held)
 
 
-def _shaped(events: DataFrame, state: DataFrame, columns: Sequence[str]) -> list[str]:
+def _shaped(types: Mapping[str, str], state: DataFrame) -> list[str]:
     """SQL of the columns of the events from the state, which gets the columns and the wider types of a batch only when it
     commits. Of the same type, lest a value that is the same has another hash."""
-    wanted, actual = dict(events.dtypes), dict(state.dtypes)
+    actual = dict(state.dtypes)
     return [
         quote(name)
-        if actual.get(name) == wanted[name]
-        else f"cast({quote(name) if name in actual else 'null'} as {wanted[name]}) as {quote(name)}"
-        for name in columns
+        if actual.get(name) == wanted
+        else f"cast({quote(name) if name in actual else 'null'} as {wanted}) as {quote(name)}"
+        for name, wanted in types.items()
     ]
 
 
@@ -219,7 +221,7 @@ def _left_open(null_keeps: Sequence[str]) -> str:
     return f"array_union(_kept, filter(array({nulls}), x -> x is not null)) as _kept"
 
 
-def _fill(once: DataFrame, by_key: str, keys: Sequence[str], filled: Sequence[str]) -> DataFrame:
+def _fill(once: DataFrame, by_key: str, types: Mapping[str, str], filled: Sequence[str]) -> DataFrame:
     """With the values that events leave to those before them; `_is_first` of its key, `_is_refilled`: other values than
     the state had."""
     first = once.selectExpr("*", f"row_number() over ({by_key}) = 1 as _is_first")
@@ -232,15 +234,14 @@ def _fill(once: DataFrame, by_key: str, keys: Sequence[str], filled: Sequence[st
         own = (
             f"if(_is_deleted or (array_contains(_kept, '{name}') and not _is_first), null, struct({quote(name)} as v))"
         )
-        return f"if(_is_deleted, {quote(name)}, last_value({own}, true) over ({in_life}).v) as {quote(name)}"
+        return f"if(_is_deleted, {quote(name)}, last_value({own}, true) over ({in_life}).v)"
 
-    given = lives.selectExpr(*(value(name) if name in filled else quote(name) for name in lives.columns))
-    return given.selectExpr("*", f"not _is_new and _old_values <> {_hash_of(given, filled)} as _is_refilled")
+    given = lives.withColumns({name: F.expr(value(name)) for name in filled})
+    return given.selectExpr("*", f"not _is_new and _old_values <> {_hash_of(types, filled)} as _is_refilled")
 
 
-def _hash_of(frame: DataFrame, names: Sequence[str]) -> str:
-    """SQL for a hash of columns. NULLs are hashed by place, since xxhash64 alone passes them over."""
-    types = dict(frame.dtypes)
+def _hash_of(types: Mapping[str, str], names: Sequence[str]) -> str:
+    """SQL for a hash of columns, of which `types` says the types. NULLs are hashed by place, since xxhash64 alone passes them over."""
     options = "map('ignoreNullFields', 'false', 'timestampFormat', 'yyyy-MM-dd HH:mm:ss.SSSSSS')"
     values = [f"to_json(struct({quote(name)}), {options})" if "<" in types[name] else quote(name) for name in names]
     nulls = ", ".join(f"if({quote(name)} is null, '1', '0')" for name in names)
@@ -254,7 +255,7 @@ def moved_deletes(events: DataFrame) -> DataFrame:
     moved = events.where("_old_key is not null").selectExpr(
         *(f"_old_key.{quote(key)} as {quote(key)}" for key in keys), "_sequence", *_PLACE
     )
-    return _deletes(moved, events)
+    return _deletes(moved, [*keys, "_sequence", *_PLACE], dict(events.dtypes))
 
 
 def truncate_deletes(
@@ -269,7 +270,8 @@ def truncate_deletes(
     if state is not None:
         held = state.where("not _is_deleted").selectExpr(*map(quote, keys), "_sequence as _at", "false as _is_late")
         rows = rows.unionByName(held)
-    shared = [key for key in keys if key in truncates.columns]
+    told = truncates.columns
+    shared = [key for key in keys if key in told]
     after = " and ".join(["r._at < t._sequence", *(f"r.{quote(key)} = t.{quote(key)}" for key in shared)])
     first = (
         rows.alias("r")
@@ -286,21 +288,19 @@ def truncate_deletes(
         .selectExpr(*map(quote, keys), "_first._sequence", "_first._arrived_on")
         .distinct()
     )
-    return _deletes(first, events)
+    return _deletes(first, [*keys, "_sequence", "_arrived_on"], dict(events.dtypes))
 
 
 _PLACE = ("_file", "_position", "_arrived_on")
 
 
-def _deletes(told: DataFrame, like: DataFrame) -> DataFrame:
-    """Deletes that nobody sent, in the columns of `like`: of them `told` has the key and the place in the sequence."""
+def _deletes(told: DataFrame, known: Sequence[str], types: Mapping[str, str]) -> DataFrame:
+    """Deletes that nobody sent, in the columns of `types`: of them `told` has those that are `known`, the key and the place in
+    the sequence."""
     fixed = {"_is_deleted": "true", "_is_record": "false", "_hash": "cast(0 as bigint)"}
-    fixed |= {name: quote(name) for name in told.columns}
+    fixed |= {name: quote(name) for name in known}
     return told.selectExpr(
-        *(
-            f"{fixed.get(field.name, f'cast(null as {field.dataType.simpleString()})')} as {quote(field.name)}"
-            for field in like.schema
-        )
+        *(f"{fixed.get(name, f'cast(null as {type_})')} as {quote(name)}" for name, type_ in types.items())
     )
 
 
@@ -326,7 +326,8 @@ def snapshot_events(
     snapshot that lacks it: one that is in quarantine is there, and a snapshot with unreadable records may hold any
     key, so it deletes none.
     """
-    judged = keep(_judged_sightings(rows, present, state, keys, days, incomplete, last))
+    types = dict(rows.dtypes)
+    judged = keep(_judged_sightings(rows, present, state, keys, days, incomplete, last, types["_sequence"]))
     changed = judged.where("_is_change").select("_file", "_position")
     upserts = rows.join(changed, ["_file", "_position"], "left_semi")
     lapsing = judged.where("_is_lapsing").selectExpr(
@@ -337,7 +338,8 @@ def snapshot_events(
     others = judged.where("_kind = 'row' and not _is_change").selectExpr(
         *map(quote, keys), "_arrived_on", "if(_is_copy, 'duplicate', 'noop') as disposition"
     )
-    return upserts.select(*rows.columns).unionByName(_deletes(lapsing, rows)), others
+    deletes = _deletes(lapsing, [*keys, "_sequence", "_arrived_on"], types)
+    return upserts.selectExpr(*map(quote, types)).unionByName(deletes), others
 
 
 def _judged_sightings(
@@ -348,16 +350,17 @@ def _judged_sightings(
     days: Sequence[date],
     incomplete: Sequence[date],
     last: date | None,
+    sequence: str,
 ) -> DataFrame:
     """Every sighting of a key in a snapshot, without its payload (a year of snapshots is sorted here): whether it is a
     copy of another, changes the key (`_is_change`), and whether the key is gone by the day `_deletes_on` (`_is_lapsing`).
+    `sequence`: the type of `_sequence`.
     """
     known = [*([last] if last else []), *days]
     following = {day: next((later for later in days if later > day and later not in incomplete), None) for day in known}
     calendar = local_rows(
         rows.sparkSession, list(following.items()), [Field("_arrived_on", "date"), Field("_deletes_on", "date")]
     )
-    sequence = rows.schema["_sequence"].dataType.simpleString()
     unplaced = (
         f"cast(null as {sequence}) as _sequence",
         "cast(null as string) as _file",
