@@ -9,7 +9,6 @@ import hashlib
 from pathlib import Path
 
 import psutil
-import pyspark
 
 from lakehouse.engine import jars
 from lakehouse.engine.java import Java
@@ -21,6 +20,8 @@ _WRITES = "-XX:ArchiveClassesAtExit="
 def archive_path(jars_dir: Path, java: Java, last: tuple[str, ...] = ()) -> Path:
     """The archive for this Java with this Spark, these jars, and those that come last on its class path (their coordinates);
     anything else gets another file."""
+    import pyspark  # here, for whoever asks whether an engine runs does not need it
+
     parts = (java.home, java.version, pyspark.__file__, pyspark.__version__, jars_dir, jars.COORDINATES, *last)
     identity = "|".join(map(str, parts))
     return jars_dir / f"classes-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.jsa"

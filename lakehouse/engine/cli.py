@@ -59,6 +59,10 @@ def status_command() -> None:
 @_one_sentence
 def stop_command() -> None:
     """Stop the engine; queries under way are cut off."""
+    if lifecycle.writes_archive(settings()):
+        click.echo(
+            "It is the first one here: it writes its class archive as it ends, which takes half a minute or more."
+        )
     click.echo("Stopped." if lifecycle.stop(settings()) else "The engine does not run.")
 
 

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
-from lakehouse.engine import record
+from lakehouse.engine import class_archive, record
 from lakehouse.engine.errors import EngineError
 from lakehouse.engine.java import find_java
 from lakehouse.engine.record import Record
@@ -129,6 +130,14 @@ def stop(settings: Settings) -> bool:
         running = record.alive(settings) is not None
         _clear(settings)
         return running
+
+
+def writes_archive(settings: Settings) -> bool:
+    """Whether the engine that runs writes its class archive as it ends, for which it needs half a minute or more."""
+    found = record.alive(settings)
+    with suppress(psutil.NoSuchProcess):
+        return found is not None and class_archive.is_written_by(psutil.Process(found.jvm_pid).cmdline())
+    return False
 
 
 def answers(port: int, seconds: float = 5) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lakehouse.engine import lifecycle, record
+from lakehouse.engine import class_archive, lifecycle, record
 from lakehouse.settings import Settings
 
 
@@ -59,6 +59,20 @@ def test_a_dead_pid_is_stale(here: Settings, bystander: subprocess.Popen[bytes])
     psutil.wait_procs([psutil.Process(bystander.pid)], timeout=0.5)
     assert record.alive(here) is None
     assert not lifecycle.status(here).running
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_whether_it_writes_its_class_archive_as_it_ends_is_known_by_its_flags(here: Settings, is_first: bool) -> None:
+    archive = here.home / "classes.jsa"
+    if not is_first:
+        archive.touch()
+    flags = class_archive.java_options(archive, 7)
+    assert not lifecycle.writes_archive(here)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *flags]) as jvm:
+        record.write(here, make(jvm.pid, record.began(psutil.Process(jvm.pid))))
+        assert lifecycle.writes_archive(here) is is_first
+        jvm.kill()
+    assert not lifecycle.writes_archive(here)
 
 
 def test_a_pid_used_again_is_stale_and_never_signalled(here: Settings, bystander: subprocess.Popen[bytes]) -> None:
