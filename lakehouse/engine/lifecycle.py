@@ -18,10 +18,12 @@ from lakehouse.engine.java import find_java
 from lakehouse.engine.record import Record
 from lakehouse.settings import Settings
 
-START_SECONDS = 180
-"""The first start downloads jars; a warm one takes some four seconds."""
-STOP_SECONDS = 180
-"""Longer than the server grants its JVM, also where that writes its class archive."""
+STOP_SECONDS = 40
+"""Longer than the server grants its JVM."""
+WRITING_SECONDS = 180
+"""The same where the JVM writes its class archive as it ends."""
+START_SECONDS = 180 + WRITING_SECONDS
+"""The first start downloads jars; a warm one takes some four seconds. One that ends is waited for, also while it writes."""
 _HINTS = (
     ("No space left on device", "The disk is full: free some space."),
     ("could not be resolved into", "Spark's jars cannot be downloaded: check the network, or set LAKEHOUSE_JARS."),
@@ -106,7 +108,7 @@ def ensure(settings: Settings) -> Record:
         return found
     settings.engine_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        with FileLock(settings.engine_dir / "start.lock", timeout=START_SECONDS + STOP_SECONDS):
+        with FileLock(settings.engine_dir / "start.lock", timeout=START_SECONDS + WRITING_SECONDS):
             found = _usable(settings)
             if found:
                 return found
@@ -120,13 +122,13 @@ def ensure(settings: Settings) -> Record:
 
 
 def stop(settings: Settings) -> bool:
-    """Stops the engine, by force if it does not end within three minutes: the first one of an installation may take one, to
-    write its class archive. False where none ran.
+    """Stops the engine, by force if it does not end within 40 s, or 180 where it writes its class archive. False where none
+    ran.
 
     Signals only processes that engine.json names and whose start time agrees with it.
     """
     settings.engine_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with FileLock(settings.engine_dir / "start.lock", timeout=START_SECONDS + STOP_SECONDS):
+    with FileLock(settings.engine_dir / "start.lock", timeout=START_SECONDS + WRITING_SECONDS):
         running = record.alive(settings) is not None
         _clear(settings)
         return running
@@ -135,7 +137,7 @@ def stop(settings: Settings) -> bool:
 def writes_archive(settings: Settings) -> bool:
     """Whether the engine that runs writes its class archive as it ends, for which it needs half a minute or more."""
     found = record.alive(settings)
-    with suppress(psutil.NoSuchProcess):
+    with suppress(psutil.Error):
         return found is not None and class_archive.is_written_by(psutil.Process(found.jvm_pid).cmdline())
     return False
 
@@ -164,7 +166,7 @@ def _clear(settings: Settings) -> None:
     if old:
         server = record.process(old.pid, old.started)
         if server:
-            _end(server, STOP_SECONDS)
+            _end(server, WRITING_SECONDS if writes_archive(settings) else STOP_SECONDS)
         jvm = record.process(old.jvm_pid, old.jvm_started)
         if jvm:
             _end(jvm, 5)

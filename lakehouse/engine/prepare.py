@@ -63,8 +63,10 @@ def prepare(settings: Settings) -> str:
     try:
         _use(client.connect(own), own)
     finally:
-        lifecycle.stop(own)
-        shutil.rmtree(home, ignore_errors=True)
+        try:
+            lifecycle.stop(own)
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
     if not archive.exists():  # a JVM that takes too long to end is ended
         return f"The jars are in {place}. The class archive was not written in time: the first engine that ends tries again."
     return f"Prepared: jars and class archive are in {place}."

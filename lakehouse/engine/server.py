@@ -172,7 +172,6 @@ def serve(settings: Settings, stop: threading.Event) -> None:
         class_archive.sweep(archive)
     conf = config.spark_conf(settings, config.this_machine(), found)
     flags = class_archive.java_options(archive, os.getpid())
-    granted = ARCHIVE_SECONDS if class_archive.is_written_by(flags) else JVM_SECONDS
     conf["spark.driver.extraJavaOptions"] += " " + " ".join(flags)
     for sentence in torn.take_back(settings.storage_dir):
         say(sentence)
@@ -210,7 +209,7 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     finally:
         forget(settings)
         logging.disable()  # py4j would lament the end of its JVM, line after line
-        class_archive.keep(archive, os.getpid(), end_jvm(jvm, granted))
+        class_archive.keep(archive, os.getpid(), end_jvm(jvm, granted(flags)))
 
 
 def watch(settings: Settings, gate: Any, jvm: psutil.Process, stop: threading.Event) -> str:
@@ -245,6 +244,11 @@ def forget(settings: Settings) -> None:
     mine = record.read(settings)
     if mine and mine.pid == os.getpid():
         record.record_path(settings).unlink(missing_ok=True)
+
+
+def granted(flags: list[str]) -> float:
+    """The seconds in which a JVM with these flags must end when it is told to."""
+    return ARCHIVE_SECONDS if class_archive.is_written_by(flags) else JVM_SECONDS
 
 
 def end_jvm(jvm: psutil.Process, seconds: float) -> bool:
@@ -282,10 +286,14 @@ def alone(settings: Settings, stop: threading.Event) -> Iterator[bool]:
     would overwrite what the other one keeps. False where another serves, or this one is told to stop.
     """
     lock = FileLock(settings.engine_dir / "engine.lock")
+    is_told = False
     while not stop.is_set():
         with suppress(Timeout):
             lock.acquire(timeout=POLL_SECONDS / 4)
             break
+        if not is_told:
+            say("Another engine of this home starts or ends: this one waits for it.")
+            is_told = True
         if record.alive(settings):
             say("Another engine of this home serves: this one ends.")
             break

@@ -236,7 +236,10 @@ def _fill(once: DataFrame, by_key: str, types: Mapping[str, str], filled: Sequen
         )
         return f"if(_is_deleted, {quote(name)}, last_value({own}, true) over ({in_life}).v)"
 
-    given = lives.withColumns({name: F.expr(value(name)) for name in filled})
+    said = ("_copy", "_is_new", "_old_visible", "_old_from", "_old_to", "_old_values", "_is_first")
+    given = lives.selectExpr(
+        *(f"{value(name)} as {quote(name)}" if name in filled else quote(name) for name in types), *said
+    )
     return given.selectExpr("*", f"not _is_new and _old_values <> {_hash_of(types, filled)} as _is_refilled")
 
 

@@ -45,7 +45,9 @@ def test_a_draft_becomes_the_archive_only_if_the_jvm_ended_in_order(tmp_path: Pa
     class_archive.keep(archive, 7, in_order)
     assert archive.exists() is in_order
     assert not class_archive.draft(archive, 7).exists()
-    assert class_archive.is_written_by(class_archive.java_options(archive, 8)) is not in_order
+    assert server.granted(class_archive.java_options(archive, 8)) == (
+        server.JVM_SECONDS if in_order else server.ARCHIVE_SECONDS
+    )
     uses = f"-XX:SharedArchiveFile={archive}" in class_archive.java_options(archive, 8)
     assert uses is in_order
 
@@ -66,4 +68,9 @@ def test_what_takes_a_while_to_end_is_waited_for_as_long_as_is_granted(seconds: 
         assert child.stdout is not None
         child.stdout.readline()
         assert server.end_jvm(psutil.Process(child.pid), seconds) is in_order
-    assert server.JVM_SECONDS < server.ARCHIVE_SECONDS < lifecycle.STOP_SECONDS
+
+
+def test_whoever_asks_an_engine_to_end_or_waits_for_it_is_more_patient_than_its_server() -> None:
+    assert server.JVM_SECONDS < lifecycle.STOP_SECONDS
+    assert server.ARCHIVE_SECONDS < lifecycle.WRITING_SECONDS
+    assert server.ARCHIVE_SECONDS + 120 < lifecycle.START_SECONDS

@@ -24,12 +24,12 @@ from pyspark.sql.connect.proto import ConfigRequest, UserContext
 from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.engine import client, config, lifecycle, record
+from lakehouse.engine import client, config, lifecycle, record, server
 from lakehouse.engine.gate import HEADER
 from lakehouse.settings import Settings, settings
 from lakehouse_tests import waiting
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(360)]
 until = partial(waiting.until, seconds=40)
 
 
@@ -299,5 +299,5 @@ def test_killed_with_a_broken_catalog_that_is_told_and_made_anew_and_idle_the_en
     assert not old.exists() and not old.with_suffix(".id").exists()
     jvm = live(hasty).jvm_pid
     until(lambda: not lifecycle.status(hasty).running)
-    until(lambda: not psutil.pid_exists(jvm))
+    until(lambda: not psutil.pid_exists(jvm), seconds=server.ARCHIVE_SECONDS + 10)
     assert record.read(hasty) is None

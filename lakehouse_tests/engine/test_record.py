@@ -68,7 +68,10 @@ def test_whether_it_writes_its_class_archive_as_it_ends_is_known_by_its_flags(he
         archive.touch()
     flags = class_archive.java_options(archive, 7)
     assert not lifecycle.writes_archive(here)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *flags]) as jvm:
+    program = "import time; print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program, *flags], stdout=subprocess.PIPE) as jvm:
+        assert jvm.stdout is not None
+        jvm.stdout.readline()  # its flags are not there before it runs
         record.write(here, make(jvm.pid, record.began(psutil.Process(jvm.pid))))
         assert lifecycle.writes_archive(here) is is_first
         jvm.kill()

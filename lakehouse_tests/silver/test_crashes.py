@@ -173,7 +173,7 @@ def test_three_kills_a_lost_catalog_a_full_disk_and_a_power_cut(home: Home) -> N
             break
     else:
         raise AssertionError("no commit was met under way")
-    home.lose_power("bronze")  # by which the engine was killed
+    home.lose_power("bronze")  # by which the engine was killed; killed with bronze whole, it is in the soak
     home.lose_catalog()
     home.end(home.start("take", "stormy", str(file)))
     last = file + 1
