@@ -14,6 +14,7 @@ from lakehouse.storage.tables import literal, quote
 
 _TEXT = "string"
 _NESTED = ("array<", "map<", "struct<")
+_FEW_DECIMALS = r"^[+-]?[0-9]+([.][0-9]{{0,{}}})?$"
 _WITH_EXPONENT = r"^[+-]?[0-9]*[.]?[0-9]*[eE][+-]?[0-9]{1,3}$"
 _ISO = {
     "timestamp": r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d.*)?$",
@@ -58,10 +59,12 @@ def parse(raw: DataFrame, contract: Contract, headers: Sequence[str] = (), carri
     texts = _csv_texts(raw, contract, headers) if contract.format == "csv" else _json_texts(raw, contract)
     nested = [column for column in contract.columns if _is_nested(column)]
     # Each in a step of its own, for Spark would read the JSON of a value again in every expression that names it.
-    opened = texts.selectExpr("*", *(f"{_opened(column, _raw(column))} as {_opened_name(column)}" for column in nested))
+    opened = texts.selectExpr(
+        "*", *(f"{_opened(column, _raw(contract, column))} as {_opened_name(column)}" for column in nested)
+    )
     typed = opened.selectExpr(
         *(
-            f"{typed_value(column, _raw(column), _opened_name(column))} as {quote(column.name)}"
+            f"{typed_value(column, _raw(contract, column), _opened_name(column))} as {quote(column.name)}"
             for column in contract.columns
         ),
         "_fields",
@@ -138,7 +141,10 @@ def _kept(contract: Contract) -> str:
     return f"filter(array({', '.join(cases)}), x -> x is not null)"
 
 
-def _raw(column: Column) -> str:
+def _raw(contract: Contract, column: Column) -> str:
+    """SQL for a column's text. A line of CSV is a struct, whose fields Spark finds while it plans, and not in each record."""
+    if contract.format == "csv":
+        return f"_fields.{quote(column.name)}"
     return f"try_element_at(_fields, {literal(column.source_name)})"
 
 
@@ -201,11 +207,15 @@ def _scalar(kind: str, form: str | None, text: str) -> str:
 
 def _decimal(kind: str, text: str) -> str:
     """A number with more decimals than the type keeps (of the first 18) is an error, not a silent rounding. An exponent of
-    more than three digits would overflow, which fails the whole batch; one that leaves nothing of the number is an error."""
+    more than three digits would overflow, which fails the whole batch; one that leaves nothing of the number is an error.
+    Most numbers have no more decimals than the type, which their text tells sooner."""
+    has_few_decimals = f"{text} rlike {literal(_FEW_DECIMALS.format(kind.rstrip(')').partition(',')[2]))}"
     wide, itself = f"try_cast({text} as decimal(38,18))", f"try_cast({text} as {kind})"
     is_kept = f"{text} rlike {literal(_WITH_EXPONENT)} and ({wide} <> 0 or {text} rlike {literal('^[^1-9]*[eE]')})"
     has_exponent = f"contains({text}, 'e') or contains({text}, 'E')"
-    return f"if(not ({has_exponent}) or ({is_kept}), if({itself} = {wide}, {itself}, null), null)"
+    # A `case`, for Spark computes what an `or` has twice before it asks whether it needs it.
+    exact = f"if({itself} = {wide}, {itself}, null)"
+    return f"case when {has_few_decimals} then {itself} when not ({has_exponent}) or ({is_kept}) then {exact} end"
 
 
 def _element_type(kind: str) -> str | None:
@@ -221,12 +231,21 @@ def _is_nested(column: Column) -> bool:
 def _type_errors(contract: Contract) -> str:
     """SQL for the names of the columns that hold a value which is not of their type."""
     cases = [
-        f"case when {_broken(column, _raw(column), quote(column.name), _opened_name(column))} "
+        f"case when {_broken(column, _raw(contract, column), quote(column.name), _opened_name(column))} "
         f"then {literal(column.name)} end"
         for column in contract.columns
         if column.type != _TEXT
     ]
-    return f"filter(array({', '.join(cases)}), x -> x is not null)" if cases else "cast(array() as array<string>)"
+    return _names(cases)
+
+
+def _names(cases: Sequence[str]) -> str:
+    """SQL for an array of the names that the cases give, each a name or null. In one text first, which leaves the nulls out:
+    a lambda would be called for each case of each record."""
+    return f"regexp_extract_all(concat_ws(',', {', '.join(cases)}), '[^,]+', 0)" if cases else _NO_NAMES
+
+
+_NO_NAMES = "cast(array() as array<string>)"
 
 
 def _broken(column: Column, text: str, value: str, opened: str | None = None) -> str:
@@ -336,7 +355,8 @@ def _envelope(document: DataFrame, contract: Contract) -> DataFrame:
 
 
 def _csv_texts(raw: DataFrame, contract: Contract, headers: Sequence[str]) -> DataFrame:
-    """As `_json_texts`; a header that appears mid-year only changes how its own files are read."""
+    """As `_json_texts`, with `_fields` a struct by the names of the columns; a header that appears mid-year only changes how
+    its own files are read."""
     frames = [_csv_texts_of(raw.where(f"header = {literal(header)}"), contract, header) for header in headers]
     if not frames:
         frames = [_csv_texts_of(raw.where("false"), contract, ",".join(c.source_name for c in contract.columns))]
@@ -366,7 +386,11 @@ def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
         f"'escape', '\"', 'sep', {literal(contract.csv_delimiter)})"
     )
     known = {column.source_name for column in contract.columns}
-    pairs = ", ".join(f"{literal(name)}, _csv._c{i}" for i, name in enumerate(names) if name in known)
+    place = {name: f"_csv._c{i}" for i, name in enumerate(names)}
+    fields_of = ", ".join(
+        f"{place.get(column.source_name, 'cast(null as string)')} as {quote(column.name)}"
+        for column in contract.columns
+    )
     unknown = ", ".join(f"_csv._c{i} as {quote(name)}" for i, name in enumerate(names) if name not in known)
     rescued = f"nullif(to_json(struct({unknown})), '{{}}')" if unknown else "cast(null as string)"
     text = "if(is_decoded, record, null)"  # a key in the wrong encoding is no key
@@ -374,7 +398,7 @@ def _csv_texts_of(raw: DataFrame, contract: Contract, header: str) -> DataFrame:
         raw.selectExpr("*", f"from_csv({text}, '{fields}, _corrupt string', {options}) as _csv")
         .selectExpr(
             "*",
-            f"map({pairs})  as _fields" if pairs else "cast(map() as map<string,string>) as _fields",
+            f"struct({fields_of}) as _fields",
             f"{rescued} as _rescued",
             "false as _is_deleted",
             "cast(null as string) as _without_row",
@@ -471,7 +495,7 @@ def content_hash(contract: Contract) -> str:
     """SQL for a hash of the business columns. NULLs are hashed by place, since xxhash64 alone passes them over; nested
     values are hashed as the text that they arrived as."""
     columns = [column for column in contract.columns if not column.is_added]
-    values = [_raw(column) if _is_nested(column) else quote(column.name) for column in columns]
+    values = [_raw(contract, column) if _is_nested(column) else quote(column.name) for column in columns]
     nulls = ", ".join(f"if({value} is null, '1', '0')" for value in values)
     hashed = f"xxhash64({', '.join(values)}, concat({nulls}))"
     # A record without a field has the hash that it had before anybody knew of the field.
@@ -484,10 +508,9 @@ def _violations(contract: Contract) -> str:
     rules = [rule for rule in row_rules(contract) if rule.severity == "error"]
     of_rows = _broken_rules(rules)
     of_truncates = _broken_rules([rule for rule in rules if rule.name == SEQUENCE_KNOWN])
-    return f"""case when _unreadable is not null or _without_row = '{NOTHING}' then cast(array() as array<string>)
+    return f"""case when _unreadable is not null or _without_row = '{NOTHING}' then {_NO_NAMES}
         when _without_row = '{TRUNCATE}' then {of_truncates} else {of_rows} end"""
 
 
 def _broken_rules(rules: Sequence[RowRule]) -> str:
-    cases = ", ".join(f"case when not coalesce({rule.predicate}, true) then {literal(rule.name)} end" for rule in rules)
-    return f"filter(array({cases}), x -> x is not null)"
+    return _names([f"case when not coalesce({rule.predicate}, true) then {literal(rule.name)} end" for rule in rules])

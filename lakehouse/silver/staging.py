@@ -62,7 +62,8 @@ def stage(spark: SparkSession, place: str, name: str, frame: DataFrame) -> DataF
     and optimize it anew for each of some twenty queries, cached or not.
     """
     place = f"{place}/{name}"
-    frame.write.mode("overwrite").parquet(place)
+    # Read a few times and removed: a dictionary of each column would take longer to make than it spares.
+    frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(place)
     # Asked for once: without a schema, each query on the frame would start a job to read it from a file.
     return spark.read.schema(_written_schema(spark, place)).parquet(place)
 
