@@ -184,6 +184,20 @@ def test_values_become_their_type_or_are_named_as_errors(spark: Any) -> None:
             assert row["_violations"] == [], said
 
 
+def test_a_decimal_with_more_whole_digits_than_spark_converts_exactly_is_read_as_its_type_says(spark: Any) -> None:
+    of = contract([key(), column("amount", "decimal(38,2)")])
+    most = "9" * 36 + ".99"
+    told = [
+        (most, Decimal(most)),
+        (f"-{most}00", None),
+        ("9" * 37, None),
+        ("9" * 20 + ".990", Decimal("9" * 20 + ".99")),
+    ]
+    rows = parsed(spark, of, [{"id": "x", "amount": text} for text, _ in told])
+    assert [row["amount"] for row in rows] == [value for _, value in told]
+    assert [row["_type_errors"] for row in rows] == [[] if value else ["amount"] for _, value in told]
+
+
 def test_a_number_that_would_overflow_is_none_in_a_compiled_plan_too(spark: Any) -> None:
     number = _decimal("decimal(12,2)", "text")
     texts = "if(id % 1000 = 7, '1e-999999999', cast(id as string)) as text"
